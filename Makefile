@@ -1,0 +1,54 @@
+# `make book` and `make test` are all a reader needs; the rest is for daily work.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CHROMIUM ?= /usr/bin/chromium
+export CHROMIUM
+
+.PHONY: help book test notebooks lint format bench test-latest lock html-open clean
+
+help:          ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+$(VENV)/done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "Python 3.11 or newer is needed: install it (Debian: apt install python3 python3-venv) or name it, make PYTHON=python3.12 book"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock -e . \
+	  || { echo "Installing failed: the Python package index must be reachable for the first run (behind a proxy, set HTTPS_PROXY)"; exit 1; }
+	@touch $@
+
+book: $(VENV)/done  ## build the book strictly and say where it is
+	@start=$$(date +%s); $(BIN)/jupyter-book build . -W -n --keep-going -q \
+	  && echo "The book is at $(CURDIR)/_build/html/index.html ($$(( $$(date +%s) - start )) s)"
+
+test: lint book  ## library, notebooks, book and browser, with pytest's own summary
+	@test -x "$(CHROMIUM)" || echo "No Chromium at $(CHROMIUM): the browser tests are skipped (Debian: apt install chromium)"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules --nbval-lax --nbval-cell-timeout=240 \
+	  --ignore=book/_ext gdln tests book
+
+notebooks: $(VENV)/done  ## write the notebook beside each chapter
+	@$(BIN)/python scripts/make_notebooks.py
+
+lint: $(VENV)/done  ## ruff, and its formatting
+	@$(BIN)/ruff check gdln tests scripts benchmarks book/_ext && $(BIN)/ruff format --check gdln tests scripts benchmarks book/_ext
+
+format: $(VENV)/done  ## let ruff rewrite
+	@$(BIN)/ruff check --fix gdln tests scripts benchmarks book/_ext; $(BIN)/ruff format gdln tests scripts benchmarks book/_ext
+
+bench: $(VENV)/done  ## measure speed, one thread
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks --benchmark-sort=name --benchmark-columns=min,median,rounds -p no:xdist
+
+test-latest:   ## the newest versions the ranges allow, in an environment of its own
+	$(PYTHON) -m venv _build/latest
+	_build/latest/bin/pip install -q -U -e '.[train,sampling,cluster,book,test]'
+	_build/latest/bin/python -m pytest -n 2 --dist loadfile tests -m "not browser"
+
+lock:          ## write requirements.lock from pyproject.toml's ranges
+	$(BIN)/python scripts/make_lock.py
+
+html-open: book  ## open the book in the system's browser
+	@$(BIN)/python -m webbrowser -t "file://$(CURDIR)/_build/html/index.html"
+
+clean:         ## remove the built book and its cache, keep the environment
+	rm -rf _build .pytest_cache .ruff_cache

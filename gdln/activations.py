@@ -1,0 +1,86 @@
+"""Nonlinearities with the constants that convergence theorems need."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+_LINE, _HALF = (-np.inf, np.inf), (0.0, np.inf)
+
+
+@dataclass(frozen=True)
+class Activation:
+    r"""A nonlinearity with the constants the convergence theorems need.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    both : callable
+        ``both(u)`` is the pair :math:`\sigma(u), \sigma'(u)`; the slope is a new array the caller may overwrite.
+    kappa : float
+        Lower bound of :math:`|\sigma'|` on ``interval``.
+    interval : tuple of float
+        Where that bound holds; all reals for the activations Theorem A covers.
+    slope_max : float
+        :math:`M = \sup|\sigma'|`.
+    sup : float
+        :math:`\sup|\sigma|`, infinite when unbounded.
+    smooth : bool
+        Whether the slope is continuous; a flow through kinks asks for a looser tolerance.
+    """
+
+    name: str
+    both: Callable
+    kappa: float
+    interval: tuple
+    slope_max: float
+    sup: float = np.inf
+    smooth: bool = True
+
+    @property
+    def monotone(self):
+        """Whether the slope is bounded away from zero everywhere."""
+        return self.interval == _LINE
+
+
+def _sine(u):
+    value, slope = np.sin(u), np.cos(u)
+    value *= 0.5
+    slope *= 0.5
+    value += u
+    slope += 1
+    return value, slope
+
+
+def _leaky(u):
+    slope = np.where(u > 0, 1.0, 0.2)
+    return slope * u, slope
+
+
+def _relu(u):
+    return np.maximum(u, 0), (u > 0).astype(float)
+
+
+def _softplus(u):
+    return np.logaddexp(0, u), expit(u)
+
+
+def _tanh(u):
+    value = np.tanh(u)
+    slope = value * value
+    return value, np.subtract(1, slope, out=slope)
+
+
+_TANH_END = float(np.arccosh(np.sqrt(2.0)))
+
+#: The activations of the book: monotone ones (Theorem A), and ones steep only on an interval (Theorem B).
+ACTIVATIONS = {
+    "sine": Activation("sine", _sine, 0.5, _LINE, 1.5),
+    "leaky": Activation("leaky", _leaky, 0.2, _LINE, 1.0, smooth=False),
+    "relu": Activation("relu", _relu, 1.0, _HALF, 1.0, smooth=False),
+    "softplus": Activation("softplus", _softplus, 0.5, _HALF, 1.0),
+    "tanh": Activation("tanh", _tanh, 0.5, (-_TANH_END, _TANH_END), 1.0, 1.0),
+    "linear": Activation("linear", lambda u: (u, np.ones_like(u)), 1.0, _LINE, 1.0),
+}

@@ -1,0 +1,303 @@
+r"""Kernels of gated networks as maps from an order parameter :math:`U` to a kernel matrix and back.
+
+A gated network with given order parameter is a Gaussian process with kernel :math:`K = \sum_{mn} U_{mn}
+D_{mn}`. For gates the kernels factorise, :math:`D_{mn} = F_m F_n^\top\circ K_0`, and no stack is ever
+formed (:class:`GatedKernel`); patches of a convolution give a general stack (:class:`KernelStack`).
+"""
+
+import math
+from functools import reduce
+
+import numpy as np
+from scipy.linalg import block_diag
+from scipy.linalg.lapack import dpotrf
+
+MEMORY = 2**30  # bytes a kernel may need for its order parameters and features
+
+
+def input_kernel(X, X_new=None, sigma2=1.0):
+    r"""Kernel of the first layer, :math:`K_0(x,x') = \frac{\sigma^2}{N_0} x^\top x'`.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_inputs)
+        Inputs.
+    X_new : array_like, shape (n_new, n_inputs), optional
+        Rows of the result; by default ``X`` itself.
+    sigma2 : float, optional
+        Prior variance of the first-layer weights.
+
+    Returns
+    -------
+    K0 : ndarray, shape (n_new, n_samples)
+        It contains ``sigma2``.
+
+    Raises
+    ------
+    ValueError
+        If the inputs are no finite matrices of equal numbers of columns, or ``sigma2`` is not positive.
+    """
+    X = np.asarray(X, dtype=float)
+    X_new = X if X_new is None else np.asarray(X_new, dtype=float)
+    fits = X.ndim == X_new.ndim == 2 and X.shape[1] == X_new.shape[1] >= 1
+    _need(fits, "inputs of shapes (n_samples, n_inputs), (n_new, n_inputs)", (X.shape, X_new.shape))
+    _need(np.isfinite(X).all() and np.isfinite(X_new).all(), "finite inputs", "NaN or infinity")
+    _need(np.isfinite(sigma2) and sigma2 > 0, "sigma2 > 0", sigma2)
+    return sigma2 / X.shape[1] * (X_new @ X.T)
+
+
+def path_features(gates):
+    r"""Kronecker products of the gates of all layers, scaled: :math:`\bigotimes_l g^{(l)}(x)/\sqrt{M_l}`.
+
+    Parameters
+    ----------
+    gates : sequence of array_like, shapes (n_samples, M_l)
+        One gate set a gated layer, the readout's first.
+
+    Returns
+    -------
+    F : ndarray, shape (n_samples, prod M_l)
+        The readout's gate is the slowest index.
+
+    Examples
+    --------
+    >>> path_features([[[1.0, 2.0]], [[3.0]]]) * np.sqrt(2)
+    array([[3., 6.]])
+    """
+    gates = [np.asarray(G, dtype=float) for G in gates]
+    shapes = [G.shape for G in gates]
+    fit = len(shapes) > 0 and all(len(s) == 2 and s[0] == shapes[0][0] and s[1] > 0 for s in shapes)
+    _need(fit, "gate sets of shapes (n_samples, n_gates), at least one", shapes)
+    scaled = [G / math.sqrt(G.shape[1]) for G in gates]
+    return reduce(lambda a, b: (a[:, :, None] * b[:, None, :]).reshape(len(a), -1), scaled)
+
+
+class GatedKernel:
+    r"""The factorised kernels :math:`D_{mn} = M^{-L} F_m F_n^\top\circ K_0` of a gated network.
+
+    Parameters
+    ----------
+    K0 : array_like, shape (n_samples, n_samples)
+        Input kernel, symmetric and positive semidefinite, see :func:`input_kernel`.
+    gates : array_like, shape (n_samples, n_gates), or list of them
+        Gate values at the samples. A list holds one set a gated layer, the readout's first.
+    depth : int, optional
+        Number of gated layers :math:`L` when one set serves all of them.
+    outputs : int, optional
+        Number of network outputs :math:`D`; a sample and an output then make one data point.
+
+    Attributes
+    ----------
+    dims : tuple of int
+        New indices a layer adds to the order parameter, readout first: ``(outputs * M_L, ..., M_1)``.
+    F : ndarray, shape (n_samples * outputs, prod dims)
+        Path features; output by output when there are several.
+
+    Raises
+    ------
+    ValueError
+        If ``K0`` is not symmetric or has a negative eigenvalue, the numbers of samples differ, or the order
+        parameters, of size :math:`M^L`, do not fit into memory.
+    """
+
+    def __init__(self, K0, gates, *, depth=1, outputs=1):
+        whole = all(isinstance(n, int | np.integer) and n >= 1 for n in (depth, outputs))
+        _need(whole, "depth >= 1 and outputs >= 1, whole numbers", (depth, outputs))
+        several = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
+        gates = [np.asarray(G, dtype=float) for G in (gates if several else [gates] * depth)]
+        K0 = _check_kernel(K0)
+        for G in gates:
+            fits = G.ndim == 2 and len(G) == len(K0) and G.shape[1] > 0
+            _need(fits, f"gates of shape ({len(K0)}, n_gates), as K0", G.shape)
+            _need(np.isfinite(G).all(), "finite gates", "NaN or infinity")
+        self.outputs, self.gate_numbers = outputs, tuple(G.shape[1] for G in gates)
+        self.dims = (outputs * self.gate_numbers[0], *self.gate_numbers[1:])
+        _check_memory(self.dims, len(K0) * outputs)
+        self.K0 = np.tile(K0, (outputs, outputs))
+        self.F = self._features(gates)
+
+    @property
+    def n_points(self):
+        """Number of data points, samples times outputs."""
+        return len(self.F)
+
+    def __call__(self, U):
+        """Kernel on the samples, shape (n_points, n_points)."""
+        A = self.F @ np.linalg.cholesky(U)
+        K = A @ A.T
+        K *= self.K0
+        return K
+
+    def cross(self, U, K0_cross, gates):
+        """Kernel between new points (rows) and samples, from their input kernel and the new gates."""
+        F, K0_cross = self._new_features(gates), np.asarray(K0_cross, dtype=float)
+        shape = (len(F) // self.outputs, self.n_points // self.outputs)
+        _need(K0_cross.shape == shape, f"an input kernel with the samples of shape {shape}", K0_cross.shape)
+        return (F @ U @ self.F.T) * np.tile(K0_cross, (self.outputs, self.outputs))
+
+    def diagonal(self, U, K0_diagonal, gates):
+        """Kernel of every new point with itself."""
+        F, K0_diagonal = self._new_features(gates), np.asarray(K0_diagonal, dtype=float)
+        shape = (len(F) // self.outputs,)
+        _need(
+            K0_diagonal.shape == shape,
+            f"an input kernel of each new point of shape {shape}",
+            K0_diagonal.shape,
+        )
+        _need(
+            (K0_diagonal >= 0).all(), "an input kernel of each new point >= 0", K0_diagonal.min(initial=0.0)
+        )
+        return ((F @ U) * F).sum(axis=1) * np.tile(K0_diagonal, self.outputs)
+
+    def pull_inverse(self, lower):
+        r""":math:`F^\top(B\circ K_0)F` of a symmetric ``B`` given by its lower triangle; destroys ``lower``."""
+        lower *= self.K0.T
+        lower[np.diag_indices_from(lower)] *= 0.5
+        half = self.F.T @ (lower @ self.F)
+        return half + half.T
+
+    def pull_vector(self, v):
+        r""":math:`F^\top(vv^\top\circ K_0)F`."""
+        A = self.F * v[:, None]
+        return A.T @ (self.K0 @ A)
+
+    def capacity(self):
+        """Rank a kernel of these gates can reach: rank of the input kernel times rank of the features."""
+        return int(np.linalg.matrix_rank(self.K0, hermitian=True) * np.linalg.matrix_rank(self.F))
+
+    def _features(self, gates):
+        return block_diag(*[path_features(gates)] * self.outputs)
+
+    def _new_features(self, gates):
+        given = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
+        gates = list(gates) if given else [gates] * len(self.dims)
+        gates = [np.asarray(G, dtype=float) for G in gates]
+        numbers = tuple(G.shape[-1] if G.ndim == 2 else G.shape for G in gates)
+        _need(numbers == self.gate_numbers, f"gate sets of sizes {self.gate_numbers}", numbers)
+        _need(all(np.isfinite(G).all() for G in gates), "finite gates", "NaN or infinity")
+        return self._features(gates)
+
+
+class KernelStack:
+    r"""Kernels :math:`D_{mn}` given one by one, :math:`K = \sum_{mn} U_{mn} D_{mn}`.
+
+    Parameters
+    ----------
+    D : array_like, shape (d, d, n_samples, n_samples), or nested list of matrices
+        :math:`D_{nm} = D_{mn}^\top`, and the matrix of all blocks is positive semidefinite. Any prefactor,
+        such as :math:`1/M`, is part of it.
+    dims : sequence of int, optional
+        Sizes of the indices of a deep order parameter, readout first, with product ``d``.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, or the stack is not symmetric or not positive semidefinite.
+    """
+
+    outputs = 1
+
+    def __init__(self, D, dims=None):
+        D = np.asarray(D, dtype=float)
+        square = D.ndim == 4 and D.shape[0] == D.shape[1] and D.shape[2] == D.shape[3]
+        _need(square, "a stack of kernels of shape (d, d, n_samples, n_samples)", D.shape)
+        d, n = D.shape[0], D.shape[2]
+        self.dims = (d,) if dims is None else tuple(dims)
+        _need(math.prod(self.dims) == d, f"dims whose product is {d}", self.dims)
+        _check_memory(self.dims, n)
+        _check_kernel(D.transpose(0, 2, 1, 3).reshape(d * n, d * n), "the stack of kernels, as one matrix,")
+        self.D = D
+
+    @property
+    def n_points(self):
+        """Number of data points."""
+        return self.D.shape[2]
+
+    def __call__(self, U):
+        """Kernel on the samples, shape (n_points, n_points)."""
+        return np.tensordot(U, self.D)
+
+    def cross(self, U, D_cross):
+        """Kernel between new points (rows) and samples, from ``D_cross`` of shape (d, d, n_new, n_samples)."""
+        return np.tensordot(U, np.asarray(D_cross, dtype=float))
+
+    def diagonal(self, U, D_diagonal):
+        """Kernel of every new point with itself, from ``D_diagonal`` of shape (d, d, n_new)."""
+        return np.tensordot(U, np.asarray(D_diagonal, dtype=float))
+
+    def pull_inverse(self, lower):
+        r""":math:`\sum_{\mu\nu} B_{\mu\nu} D_{mn,\mu\nu}` of a symmetric ``B`` given by its lower triangle."""
+        B = lower + np.tril(lower, -1).T
+        return np.tensordot(self.D, B)
+
+    def pull_vector(self, v):
+        r""":math:`v^\top D_{mn} v`."""
+        return (self.D @ v) @ v
+
+    def capacity(self):
+        r"""Rank a kernel of this stack reaches at these samples.
+
+        The matrix of all blocks is :math:`ZZ^\top` with block rows :math:`Z_m`, so every positive-definite
+        :math:`U` gives a kernel with the range of :math:`(Z_1,\dots,Z_d)`, that of :math:`\sum_mD_{mm}`.
+        """
+        return int(np.linalg.matrix_rank(np.einsum("mmpq->pq", self.D), hermitian=True))
+
+
+def capacity(n_inputs, n_gates, depth=1, binary=False):
+    r"""Number of generic points a gated network can interpolate, the rank its kernel can reach.
+
+    .. math:: P_c = N_0\binom{M+L-1}{L}\ \text{(real gates)},\qquad
+              P_c = N_0\sum_{k=1}^{\min(L,M)}\binom Mk\ \text{(gates 0 or 1)}
+
+    Parameters
+    ----------
+    n_inputs, n_gates, depth : int
+        :math:`N_0`, :math:`M` and :math:`L`, the same gates in every gated layer.
+    binary : bool, optional
+        Gates take the values 0 and 1 only, so that products of equal gates are no new features.
+
+    Returns
+    -------
+    points : int
+
+    Examples
+    --------
+    >>> [capacity(5, 4, L, binary=True) for L in (1, 2, 3, 4)]
+    [20, 50, 70, 75]
+    """
+    _need(min(n_inputs, n_gates, depth) >= 1, "positive numbers", (n_inputs, n_gates, depth))
+    if binary:
+        return n_inputs * sum(math.comb(n_gates, k) for k in range(1, min(depth, n_gates) + 1))
+    return n_inputs * math.comb(n_gates + depth - 1, depth)
+
+
+def _check_kernel(K, name="the input kernel"):
+    """A symmetric, positive semidefinite matrix of floats, or the reason why it is none."""
+    _need(not np.iscomplexobj(K), f"{name} real", "complex numbers")
+    K = np.asarray(K, dtype=float)
+    _need(K.ndim == 2 and K.shape[0] == K.shape[1] and K.size > 0, f"{name} square, not empty", K.shape)
+    _need(np.isfinite(K).all(), f"{name} finite", "NaN or infinity")
+    scale = np.abs(K).max(initial=0.0)
+    asymmetry = np.abs(K - K.T).max(initial=0.0)
+    _need(asymmetry <= 1e-10 * scale, f"{name} symmetric", f"asymmetry {asymmetry:.3g}")
+    shifted = K + (1e-9 * scale * math.sqrt(len(K)) + 1e-300) * np.eye(len(K))
+    if dpotrf(shifted, lower=1)[1] != 0:
+        lowest = np.linalg.eigvalsh(K)[0]
+        _need(False, f"{name} positive semidefinite", f"lowest eigenvalue {lowest:.3g}")
+    return K
+
+
+def _check_memory(dims, n_points):
+    """Refuse order parameters whose size, the product of all gate numbers, does not fit."""
+    d = math.prod(dims)
+    need = 8 * d * (10 * d + 3 * n_points)
+    if need > MEMORY:
+        raise ValueError(
+            f"the order parameter of gate numbers {dims} is {d} x {d} and needs about {need / 2**30:.3g} GiB with "
+            f"its work space, more than {MEMORY / 2**30:.3g} GiB: use fewer gates or less depth (its size is M^L)"
+        )
+
+
+def _need(condition, what, got):
+    if not condition:
+        raise ValueError(f"need {what}, got {got}")

@@ -1,0 +1,190 @@
+r"""Gates that learn, on a time scale of their own, while the task changes in blocks.
+
+.. math:: \hat y=\sum_pc_pW_px,\quad\tau_W\dot W_p=c_p\langle(y-\hat y)x^\top\rangle,\quad
+    \tau_c\dot c_p=\tfrac1n\langle(W_px)^\top(y-\hat y)\rangle-\partial_{c_p}R
+
+with white inputs, so that the averages are matrices and the dynamics has no sampling noise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class BlockedRun:
+    """What a run through the blocks recorded; the seeds come first.
+
+    Attributes
+    ----------
+    times : ndarray, shape (n_records,)
+        Times, in the units of ``tau_w``.
+    gates : ndarray, shape (n_seeds, n_records, n_paths)
+        Gates :math:`c`.
+    loss : ndarray, shape (n_seeds, n_records)
+        Loss on the task of the block, relative to that of a silent network.
+    alignment : ndarray, shape (n_seeds, n_records, n_paths, n_tasks)
+        Cosine between the weights of each path and each teacher.
+    block : ndarray of int, shape (n_records,)
+        Number of the block.
+    """
+
+    times: np.ndarray
+    gates: np.ndarray
+    loss: np.ndarray
+    alignment: np.ndarray
+    block: np.ndarray
+
+
+def orthogonal_teachers(n_tasks, n, n_seeds, rng):
+    """Random orthogonal teachers, one a task.
+
+    Parameters
+    ----------
+    n_tasks, n, n_seeds : int
+        Number of tasks, of inputs and outputs, and of independent draws.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    teachers : ndarray, shape (n_seeds, n_tasks, n, n)
+        Orthogonal matrices; a silent network has the loss 1/2 on each, counted a dimension.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive.
+    """
+    if min(n_tasks, n, n_seeds) < 1:
+        raise ValueError(f"need positive numbers, got n_tasks={n_tasks}, n={n}, n_seeds={n_seeds}")
+    Q, R = np.linalg.qr(rng.standard_normal((n_seeds, n_tasks, n, n)))
+    return Q * np.sign(np.diagonal(R, axis1=-2, axis2=-1))[..., None, :]
+
+
+def regulariser_slope(c, strength):
+    r"""Slope of :math:`R=\frac\kappa2\big[(\sum_pc_p-1)^2+\sum_p\min(c_p,0)^2\big]`, shape of ``c`` (..., n_paths).
+
+    Parameters
+    ----------
+    c : array_like, shape (..., n_paths)
+        Gates.
+    strength : float
+        :math:`\kappa`.
+
+    Returns
+    -------
+    slope : ndarray, shape (..., n_paths)
+        Zero where the gates are nonnegative and sum to one.
+
+    Examples
+    --------
+    >>> regulariser_slope([0.25, 0.75], 3.0)
+    array([0., 0.])
+    """
+    c = np.asarray(c, dtype=float)
+    return strength * (c.sum(axis=-1, keepdims=True) - 1 + np.minimum(c, 0))
+
+
+def simulate_blocks(
+    W, c, teachers, tau_c, *, strength=1.0, block_time=10.0, n_blocks=10, dt=0.01, every=10, tau_w=1.0
+):
+    r"""Train paths and gates while the teachers take turns.
+
+    Parameters
+    ----------
+    W : array_like, shape (n_seeds, n_paths, n, n)
+        Initial weights.
+    c : array_like, shape (n_seeds, n_paths)
+        Initial gates.
+    teachers : array_like, shape (n_seeds, n_tasks, n, n)
+        The teacher of block :math:`b` is number :math:`b` modulo the number of tasks.
+    tau_c : float
+        Time constant of the gates; ``numpy.inf`` freezes them.
+    strength : float, optional
+        Strength :math:`\kappa` of the regulariser, see :func:`regulariser_slope`; zero leaves the gates unbounded.
+    block_time : float, optional
+        Length of a block.
+    n_blocks : int, optional
+        Number of blocks.
+    dt : float, optional
+        Euler step.
+    every : int, optional
+        Record every so many steps.
+    tau_w : float, optional
+        Time constant of the weights.
+
+    Returns
+    -------
+    run : BlockedRun
+        Records, before the step.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a time is not positive, or the step is too long for the gates.
+
+    Notes
+    -----
+    The model is that of Sandbrink et al. (2024); the regulariser and the white inputs are this book's choice.
+    """
+    W, c, teachers = (np.array(a, dtype=float) for a in (W, c, teachers))
+    if W.ndim != 4 or c.shape != W.shape[:2] or teachers.shape[::2] != W.shape[::2] or teachers.ndim != 4:
+        raise ValueError(
+            f"need W (seeds, paths, n, n), c (seeds, paths), teachers (seeds, tasks, n, n), "
+            f"got {W.shape}, {c.shape}, {teachers.shape}"
+        )
+    if min(tau_c, tau_w, block_time, dt) <= 0 or strength < 0:
+        raise ValueError(f"need positive times, got {tau_c=}, {tau_w=}, {block_time=}, {dt=}, {strength=}")
+    if dt * max(1.0, strength * c.shape[1]) > tau_c:
+        raise ValueError(f"the gates need a step below tau_c / max(1, paths * strength), got {dt=}, {tau_c=}")
+    n, n_tasks = W.shape[-1], teachers.shape[1]
+    steps = round(block_time / dt)
+    size = np.linalg.norm(teachers, axis=(-2, -1))
+    records = []
+    for step in range(steps * n_blocks + 1):
+        block = min(step // steps, n_blocks - 1)
+        target = teachers[:, block % n_tasks]
+        error = target - np.einsum("sp,spij->sij", c, W)
+        if step % every == 0:
+            loss = (error**2).sum(axis=(-2, -1)) / (target**2).sum(axis=(-2, -1))
+            overlap = np.einsum("spij,skij->spk", W, teachers)
+            length = np.maximum(np.linalg.norm(W, axis=(-2, -1)), 1e-300)
+            records.append((step * dt, c.copy(), loss, overlap / length[..., None] / size[:, None], block))
+        push = np.einsum("spij,sij->sp", W, error) / n - regulariser_slope(c, strength)
+        W += dt / tau_w * c[..., None, None] * error[:, None]
+        c += dt / tau_c * push
+    times, gates, loss, alignment, blocks = zip(*records, strict=True)
+    return BlockedRun(
+        np.array(times), np.stack(gates, 1), np.stack(loss, 1), np.stack(alignment, 1), np.array(blocks)
+    )
+
+
+def switch_loss(run, window):
+    """Mean loss in a window after the beginning of each block.
+
+    Parameters
+    ----------
+    run : BlockedRun
+        A run.
+    window : float
+        Length of the window.
+
+    Returns
+    -------
+    loss : ndarray, shape (n_seeds, n_blocks)
+        One number a block.
+
+    Raises
+    ------
+    ValueError
+        If the window holds no record.
+    """
+    if window <= 0:
+        raise ValueError(f"need a positive window, got {window}")
+    values = []
+    for b in range(run.block.max() + 1):
+        inside = run.block == b
+        inside &= run.times < run.times[inside][0] + window
+        values.append(run.loss[:, inside].mean(axis=1))
+    return np.stack(values, axis=1)

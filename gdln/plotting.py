@@ -1,0 +1,137 @@
+"""The one place where figures get their look."""
+
+import os
+
+import matplotlib.pyplot as plt
+import numpy as np
+from cycler import cycler
+
+#: Okabe-Ito colours, in the order the book uses them.
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+#: Markers in the same order, so that colour never carries meaning alone.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def use_style():
+    """Set the book's matplotlib defaults; call it once, in a chapter's import cell."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (6.4, 3.8),
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "font.size": 11,
+            "axes.prop_cycle": cycler(color=CYCLE),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 11,
+            "legend.frameon": False,
+            "legend.fontsize": 9.5,
+            "lines.linewidth": 1.8,
+            "lines.markersize": 4.5,
+            "image.cmap": "viridis",
+            "savefig.bbox": "standard",
+        }
+    )
+
+
+def theory_and_simulation(ax, x, theory, x_sim, simulation, *, color, label=None, marker="o", every=1):
+    """Draw a theory as a line and its simulation as markers of the same colour.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    x, theory : array_like, shape (n,)
+        The line.
+    x_sim, simulation : array_like, shape (m,)
+        The markers.
+    color : str
+        Colour of both.
+    label : str, optional
+        Legend entry of the line.
+    marker : str, optional
+        Matplotlib marker.
+    every : int, optional
+        Show each ``every``-th marker.
+    """
+    ax.plot(x, theory, color=color, label=label)
+    ax.plot(np.asarray(x_sim)[::every], np.asarray(simulation)[::every], marker, color=color, mfc="none")
+
+
+def seed_band(ax, x, runs, *, color, label=None, marker="o"):
+    """Draw the mean over seeds as markers and the spread (one standard deviation) as a band.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    x : array_like, shape (n,)
+        Abscissa.
+    runs : array_like, shape (n_seeds, n)
+        One row a seed.
+    color : str
+        Colour of markers and band.
+    label : str, optional
+        Legend entry.
+    marker : str, optional
+        Matplotlib marker.
+    """
+    runs = np.asarray(runs, dtype=float)
+    mean, spread = runs.mean(axis=0), runs.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(runs.shape[1])
+    ax.plot(x, mean, marker + "-", color=color, mfc="none", lw=0.8, label=label)
+    ax.fill_between(x, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)
+
+
+def heatmap(ax, matrix, *, label, diverging=False, colorbar=True):
+    """Show a matrix with a labelled colour bar; a diverging map is centred on zero.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    matrix : array_like, shape (n, m)
+        Values.
+    label : str
+        Words and symbol for the colour bar.
+    diverging : bool, optional
+        Use ``RdBu_r`` between minus and plus the largest absolute value.
+    colorbar : bool, optional
+        Draw the colour bar.
+
+    Returns
+    -------
+    image : AxesImage
+        The drawn image.
+    """
+    matrix = np.asarray(matrix, dtype=float)
+    options = {}
+    if diverging:
+        bound = np.abs(matrix).max()
+        options = {"cmap": "RdBu_r", "vmin": -bound, "vmax": bound}
+    image = ax.imshow(matrix, interpolation="nearest", **options)
+    if colorbar:
+        ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85)
+    return image
+
+
+def interactive(figure):
+    """Wrap a plotly figure so that it moves without a kernel, in the built book as in a live notebook.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Labels in plain text or Unicode: plotly's LaTeX needs a script from another host.
+
+    Returns
+    -------
+    html : IPython.display.HTML
+        In the book (``GDLN_BOOK`` is set) it loads the local copy of plotly at the book's root; elsewhere it
+        carries plotly with it.
+    """
+    from IPython.display import HTML
+
+    if not os.environ.get("GDLN_BOOK"):
+        return HTML(figure.to_html(include_plotlyjs=True, full_html=False))
+    body = figure.to_html(include_plotlyjs=False, full_html=False)
+    return HTML('<script src="../../vendor/plotly.min.js"></script>' + body)

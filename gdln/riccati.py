@@ -1,0 +1,265 @@
+r"""Two-layer linear networks between lazy and rich: the matrix Riccati equation of lambda-balanced weights.
+
+For white inputs and :math:`W_2^\top W_2 - W_1W_1^\top = \lambda I` the second moments of the weights obey a
+closed equation with a closed solution. The tangent kernel is made of the same second moments.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import qr, solve_triangular
+
+
+@dataclass(frozen=True)
+class Moments:
+    r"""Second moments of the weights along training, :math:`QQ^\top` with :math:`Q = (W_1, W_2^\top)^\top`.
+
+    Attributes
+    ----------
+    times : ndarray, shape (m,)
+        Times.
+    inputs : ndarray, shape (m, n_inputs, n_inputs)
+        :math:`W_1^\top W_1`.
+    maps : ndarray, shape (m, n_outputs, n_inputs)
+        Input-output map :math:`W_2W_1`.
+    outputs : ndarray, shape (m, n_outputs, n_outputs)
+        :math:`W_2W_2^\top`.
+    """
+
+    times: np.ndarray
+    inputs: np.ndarray
+    maps: np.ndarray
+    outputs: np.ndarray
+
+
+def lambda_balanced_weights(basis, imbalance, strengths, n_hidden, rng):
+    r"""Two layers with :math:`W_2^\top W_2 - W_1W_1^\top = \lambda I`, in random directions or along given modes.
+
+    Parameters
+    ----------
+    basis : tuple of ndarray
+        Orthonormal columns ``(U, V)``, shapes (n_outputs, n_hidden) and (n_inputs, n_hidden), or the pair
+        ``(n_outputs, n_inputs)`` of integers for random ones.
+    imbalance : float
+        The number :math:`\lambda`: positive if the output layer is larger.
+    strengths : array_like, shape (n_hidden,) or scalar
+        Singular values of the initial map :math:`W_2W_1`.
+    n_hidden : int
+        Hidden width, at most the number of inputs and of outputs.
+    rng : numpy.random.Generator
+        Source of the random frames.
+
+    Returns
+    -------
+    weights : list of ndarray
+        :math:`W_1` and :math:`W_2`.
+
+    Raises
+    ------
+    ValueError
+        If the hidden layer is wider than a neighbour (then such weights exist for one sign at most), the basis
+        is not orthonormal, or a number is not finite.
+    """
+    sizes = [b.shape[0] if isinstance(b, np.ndarray) else b for b in basis]
+    if not 1 <= n_hidden <= min(sizes):
+        raise ValueError(f"need 1 <= n_hidden <= {min(sizes)}, outputs and inputs, got {n_hidden}")
+    if not (np.isfinite(imbalance) and np.isfinite(strengths).all()):
+        raise ValueError(f"need a finite imbalance and finite strengths, got {imbalance} and {strengths}")
+    for b in (b for b in basis if isinstance(b, np.ndarray)):
+        if b.shape[1:] != (n_hidden,) or not np.allclose(b.T @ b, np.eye(n_hidden), rtol=0, atol=1e-8):
+            raise ValueError(f"need a basis of {n_hidden} orthonormal columns, got an array {b.shape}")
+    U, V = (
+        b if isinstance(b, np.ndarray) else np.linalg.qr(rng.standard_normal((b, n_hidden)))[0] for b in basis
+    )
+    a = np.broadcast_to(np.asarray(strengths, dtype=float), (n_hidden,))
+    middle = np.linalg.qr(rng.standard_normal((n_hidden, n_hidden)))[0]
+    size = np.hypot(imbalance, 2 * a)  # b1^2 + b2^2, with b2^2 - b1^2 = imbalance and b1 b2 = a
+    large = np.sqrt((size + abs(imbalance)) / 2)
+    small = np.divide(a, large, out=np.zeros(n_hidden), where=large > 0)
+    b1, b2 = (small, large) if imbalance > 0 else (large, small)
+    return [middle * b1 @ V.T, U * b2 @ middle.T]
+
+
+def imbalance_of(weights):
+    r"""Find :math:`\lambda`, and how far two layers are from lambda-balanced.
+
+    Parameters
+    ----------
+    weights : sequence of ndarray
+        :math:`W_1` and :math:`W_2`.
+
+    Returns
+    -------
+    imbalance : float
+        Mean diagonal of :math:`W_2^\top W_2 - W_1W_1^\top`.
+    defect : float
+        Largest entry of what is left after subtracting :math:`\lambda I`.
+    """
+    W1, W2 = weights
+    difference = W2.T @ W2 - W1 @ W1.T
+    value = np.trace(difference) / len(difference)
+    return float(value), float(np.abs(difference - value * np.eye(len(difference))).max())
+
+
+def solve(times, weights, sigma_yx, tau=1.0):
+    r"""Second moments of lambda-balanced weights under gradient flow on white inputs.
+
+    With :math:`Q = (W_1, W_2^\top)^\top` the matrix :math:`QQ^\top` obeys
+
+    .. math:: \tau\frac{d}{dt}QQ^\top = F QQ^\top + QQ^\top F - (QQ^\top)^2, \qquad
+        F = \begin{pmatrix} -\frac{\lambda}{2} I & \Sigma^{yx\top} \\ \Sigma^{yx} & \frac{\lambda}{2} I
+        \end{pmatrix}.
+
+    Parameters
+    ----------
+    times : array_like, shape (m,)
+        Times, not negative.
+    weights : sequence of ndarray
+        Initial :math:`W_1` (n_hidden, n_inputs) and :math:`W_2` (n_outputs, n_hidden).
+    sigma_yx : array_like, shape (n_outputs, n_inputs)
+        Input-output correlation; the input correlation is the identity.
+    tau : float, optional
+        Time constant.
+
+    Returns
+    -------
+    moments : Moments
+        At every time.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a time is negative, ``tau`` is not positive, anything is not finite, or the weights
+        are not lambda-balanced to :math:`10^{-9}` of their size.
+
+    Notes
+    -----
+    Braun et al. 2022 for :math:`\lambda = 0`, Dominé et al. 2025. The solution is
+    :math:`QQ^\top = Z M^{-1} Z^\top` with :math:`Z = e^{Ft}Q_0` and
+    :math:`M = I + Q_0^\top\int_0^t e^{2Fs}ds\,Q_0`. In the eigenbasis of :math:`F` the growing part of
+    :math:`Z` is proportional to a factor of :math:`M`, so one orthogonal factorisation gives the product and
+    no growing exponential is ever inverted; very long times are taken in legs (derived here).
+    """
+    W1, W2 = (np.asarray(W, dtype=float) for W in weights)
+    sigma_yx, times = np.asarray(sigma_yx, dtype=float), np.atleast_1d(np.asarray(times, dtype=float))
+    n_out, n_in = sigma_yx.shape if sigma_yx.ndim == 2 else (0, 0)
+    if (
+        n_out == 0
+        or W1.ndim != 2
+        or W2.ndim != 2
+        or W1.shape[1] != n_in
+        or W2.shape[0] != n_out
+        or W1.shape[0] != W2.shape[1]
+    ):
+        raise ValueError(
+            f"need W1 (h, n_in), W2 (n_out, h) and sigma_yx (n_out, n_in), got shapes {W1.shape}, {W2.shape} and "
+            f"{sigma_yx.shape}"
+        )
+    if not (np.isfinite(times).all() and (times >= 0).all() and np.isfinite(tau) and tau > 0):
+        raise ValueError(f"need finite times >= 0 and tau > 0, got {times} and {tau}")
+    if not all(np.isfinite(a).all() for a in (W1, W2, sigma_yx)):
+        raise ValueError("need finite weights and a finite sigma_yx, got NaN or infinity")
+    imbalance, defect = imbalance_of((W1, W2))
+    Q0 = np.vstack([W1.T, W2])
+    if defect > 1e-9 * max(1.0, np.square(Q0).sum()):
+        raise ValueError(f"need weights with W2'W2 - W1 W1' = lambda I; it fails by {defect:.2g}")
+    F = np.block(
+        [[-imbalance / 2 * np.eye(n_in), sigma_yx.T], [sigma_yx, imbalance / 2 * np.eye(n_out)]],
+    )
+    rates, frame = np.linalg.eigh(F)
+    C = frame.T @ Q0
+    grams = np.empty((times.size, n_in + n_out, n_in + n_out))
+    longest = 300 / max(np.abs(rates).max(), 1e-300)  # exponentials stay within the range of float64
+    for i, t in enumerate(times / tau):
+        legs, factor = int(np.ceil(t / longest)), C
+        for _ in range(legs):
+            factor = _factor(t / legs, rates, factor)
+        factor = frame @ factor
+        grams[i] = factor @ factor.T
+    return Moments(times, grams[:, :n_in, :n_in], grams[:, n_in:, :n_in], grams[:, n_in:, n_in:])
+
+
+def _factor(t, rates, C):
+    """Factor Y of the solution Y Y' at time t, in the eigenbasis of F; see :func:`solve`."""
+    h = C.shape[1]
+    up = rates > 1e-14 * np.abs(rates).max()
+    safe = np.where(np.abs(rates) > 0, rates, 1.0)
+    grown = np.where(np.abs(rates) > 0, -np.expm1(-2 * np.abs(rates) * t) / (2 * np.abs(safe)), t)
+    # decaying directions: an h x h matrix of order one
+    low = np.linalg.cholesky(np.eye(h) + (C[~up].T * grown[~up]) @ C[~up])
+    C = solve_triangular(low, C.T, lower=True).T
+    # growing directions: rows of very different size, largest first, which pivoted Householder respects
+    gamma, rate = np.sqrt(grown[up]), rates[up]
+    top = rate.max() * t if rate.size else 0.0
+    rows = np.vstack([np.exp(rate * t - top)[:, None] * gamma[:, None] * C[up], np.exp(-top) * np.eye(h)])
+    order = np.argsort(-np.linalg.norm(rows, axis=1))
+    basis = np.empty((rows.shape[0], h))
+    basis[order] = qr(rows[order], mode="economic", pivoting=True)[0]
+    factor = np.empty((rates.size, h))
+    factor[up] = basis[: rate.size] / gamma[:, None]
+    # the lower rows of the orthogonal factor are the inverse of the triangular one, up to the permutation
+    factor[~up] = np.exp(rates[~up] * t)[:, None] * (C[~up] @ basis[rate.size :])
+    return factor
+
+
+def kernel_distance(moments, reference=0):
+    r"""Distance of the tangent kernel from the one at a reference time, on white inputs.
+
+    The kernel is :math:`K = I \otimes XW_1^\top W_1X^\top + W_2W_2^\top \otimes XX^\top`, the distance
+    :math:`1 - \langle K, K_0\rangle / (\|K\|\|K_0\|)` with Frobenius products (Fort et al. 2020).
+
+    Parameters
+    ----------
+    moments : Moments
+        From :func:`solve` or :func:`moments_of`.
+    reference : int, optional
+        Index of the reference time.
+
+    Returns
+    -------
+    distance : ndarray, shape (m,)
+        Zero where the kernel is proportional to the reference.
+
+    Raises
+    ------
+    ValueError
+        If a kernel is zero: its direction is undefined.
+
+    Notes
+    -----
+    With :math:`X^\top X = nI` the product of two kernels needs traces of second moments only (derived here).
+    """
+    A, B = moments.inputs, moments.outputs
+    n_in, n_out = A.shape[-1], B.shape[-1]
+    a, b = np.trace(A, axis1=1, axis2=2), np.trace(B, axis1=1, axis2=2)
+
+    def product(i, j):
+        traces = a[i] * b[j] + a[j] * b[i]
+        return n_out * (A[i] * A[j]).sum((-2, -1)) + traces + n_in * (B[i] * B[j]).sum((-2, -1))
+
+    every = np.arange(len(A))
+    ref = np.full_like(every, every[reference])
+    sizes = np.sqrt(product(every, every))
+    if not (sizes > 0).all():
+        raise ValueError("need kernels that are not zero, got weights that vanish at some time")
+    return 1 - product(every, ref) / (sizes * sizes[reference])
+
+
+def moments_of(times, W1, W2):
+    """Second moments of simulated weights.
+
+    Parameters
+    ----------
+    times : array_like, shape (m,)
+        Times.
+    W1 : array_like, shape (m, n_hidden, n_inputs)
+        First layer along the run.
+    W2 : array_like, shape (m, n_outputs, n_hidden)
+        Second layer along the run.
+
+    Returns
+    -------
+    moments : Moments
+        At every recorded time.
+    """
+    return Moments(np.asarray(times), W1.transpose(0, 2, 1) @ W1, W2 @ W1, W2 @ W2.transpose(0, 2, 1))

@@ -1,0 +1,64 @@
+"""Learning rules of a ReLU recurrent network on the Add task.
+
+Writes book/data/alignment_recurrent.json. About three CPU-minutes.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from gdln import datasets, results
+from gdln.learning_rules import Learner, train
+from gdln.recurrent import RULES, RecurrentNets
+
+LENGTH, N_TRAIN, N_TEST, EPOCHS, LR = 30, 300, 100, 50, 0.1 / 30
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    u, y = datasets.add_task(N_TRAIN + N_TEST, LENGTH, np.random.default_rng(0))
+    x, y = torch.from_numpy(u).float()[..., None], torch.from_numpy(y).float()
+    best = {}
+    for width in (16, 128):
+        for rule in tqdm(RULES):
+            net = RecurrentNets(
+                1, width, arguments.seeds, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+            )
+            learner = Learner(net, rule, torch.Generator().manual_seed(1))
+            _, tests = train(
+                learner,
+                x[:N_TRAIN],
+                y[:N_TRAIN],
+                LR,
+                EPOCHS,
+                generator=torch.Generator().manual_seed(2),
+                evaluate=lambda net: net.loss(x[N_TRAIN:], y[N_TRAIN:]),
+            )
+            best.setdefault(str(width), {})[rule] = [
+                round(float(v), 5) for v in torch.stack(tests).nan_to_num(9e9).min(0)[0]
+            ]
+    results.save(
+        "alignment_recurrent",
+        {
+            "length": LENGTH,
+            "n_train": N_TRAIN,
+            "n_test": N_TEST,
+            "epochs": EPOCHS,
+            "lr": LR,
+            "batch_size": 50,
+            "data_seed": 0,
+            "weight_seed": 0,
+            "n_networks": arguments.seeds,
+        },
+        {"best_test_loss": best},
+        packages=("numpy", "torch"),
+    )
+
+
+if __name__ == "__main__":
+    main()

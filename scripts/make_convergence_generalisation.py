@@ -1,0 +1,99 @@
+"""Test errors of mean-field, NTK, random-feature and fully trained networks, for the chapter on moving features.
+
+Writes book/data/convergence_generalisation.json (about four minutes on one core).
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from gdln import comparison, datasets, features, images, meanfield, results
+from gdln.three_layer import ThreeLayerNetwork
+from gdln.training import gradient_descent
+
+
+def four_points(seed, n, n_test=1000, d=20):
+    rng = np.random.default_rng([seed, n])
+    return datasets.four_points(n, d, rng), datasets.four_points(n_test, d, rng)
+
+
+def digit_parity(seed, n):
+    """Even against odd digits: n to train on, 1000 others to test, unit mean square pixel after centring."""
+    data = images.digits()
+    order = np.random.default_rng([seed, n]).permutation(len(data.X))
+    X, y = data.X[order], np.where(data.labels[order] % 2 == 0, 1.0, -1.0)
+    X = X - X[:n].mean(axis=0)
+    X = X / np.sqrt(np.mean(X[:n] ** 2))
+    return (X[:n], y[:n]), (X[n : n + 1000], y[n : n + 1000])
+
+
+def fully_trained(train, test, seed, size=400, dt=1.0, chunk=100, max_chunks=100):
+    """Gradient descent on all three layers with learning rate dt m, stopped at one per cent of the loss."""
+    rng = np.random.default_rng([seed, 3])
+    first = features.draw_features(size, train[0].shape[1], rng)
+    c, W = meanfield.draw_units(size, size, rng)
+    net = ThreeLayerNetwork(c, W, "relu", first)
+    X, y = (torch.as_tensor(x) for x in train)
+    start = 0.5 * float(y.square().mean())
+    chunks, ratio = 0, 1.0
+    while ratio > 1e-2 and chunks < max_chunks:
+        run = gradient_descent(
+            net, "mse", X, y, dt * size, chunk, record_every=chunk, parameters=("u", "W", "c")
+        )
+        chunks, ratio = chunks + 1, float(run.loss[-1]) / start
+    with torch.no_grad():
+        wrong = (net(torch.as_tensor(test[0])) * torch.as_tensor(test[1]) <= 0).double().mean()
+    return {"error": float(wrong), "time": dt * chunk * chunks, "loss_ratio": ratio}
+
+
+def compare(task, n, seed, rtol, atol):
+    train, test = task(seed, n)
+    out = {}
+    for k, model in enumerate(comparison.MODELS):
+        for scaling in meanfield.SCALINGS:
+            rng = np.random.default_rng([seed, k])
+            options = (
+                {} if rtol is None else {"rtol": rtol, "atol": atol if scaling == "mean-field" else atol / 20}
+            )
+            run = comparison.train_and_test(train, test, rng, model=model, scaling=scaling, **options)
+            out[f"{model} {scaling}"] = vars(run)
+    error = comparison.random_feature_error(train, test, np.random.default_rng([seed, 2]))
+    out["random features"] = {"error": error}
+    out["all layers"] = fully_trained(train, test, seed)
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10, help="seeds of the four-point runs")
+    parser.add_argument("--digit-seeds", type=int, default=5, help="seeds of the digit runs")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    jobs = [("four points", four_points, n, args.seeds, None, None) for n in (50, 100)]
+    jobs += [("digit parity", digit_parity, n, args.digit_seeds, 1e-3, 1e-4) for n in (100, 200)]
+    out = {}
+    for name, task, n, n_seeds, rtol, atol in jobs:
+        runs = [compare(task, n, seed, rtol, atol) for seed in tqdm(range(n_seeds), desc=f"{name} {n}")]
+        out[f"{name} {n}"] = {
+            model: {field: [round(run[model][field], 6) for run in runs] for field in runs[0][model]}
+            for model in runs[0]
+        }
+    parameters = {
+        "n_units": 400,
+        "n_features": 400,
+        "c_hat": 1.0,
+        "stop_ratio": 1e-2,
+        "four_point_dimension": 20,
+        "n_test": 1000,
+        "seeds": args.seeds,
+        "digit_seeds": args.digit_seeds,
+        "digit_rtol_atol": [1e-3, 1e-4],
+        "dt_all_layers": 1.0,
+    }
+    results.save("convergence_generalisation", parameters, out, ("numpy", "scipy", "torch", "scikit-learn"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,329 @@
+#!/usr/bin/env python
+"""Write the notebook beside each chapter: what Binder, Colab and Jupyter open.
+
+The MyST source is the only one edited. Jupyter renders no Sphinx directives, so theorems, exercises, citations
+and references become plain Markdown here, and solutions are folded. ``--check`` writes nothing and fails when a
+notebook is out of step with its source.
+"""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import yaml
+from pybtex.database import parse_file
+
+ROOT = Path(__file__).resolve().parent.parent
+FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}\s*(?P<argument>.*?)\s*$")
+OPTION = re.compile(r"^:(?P<key>[\w-]+):\s*(?P<value>.*)$")
+KINDS = {"theorem": "Theorem", "proposition": "Proposition", "lemma": "Lemma", "corollary": "Corollary",
+         "definition": "Definition", "remark": "Remark", "assumption": "Assumption", "algorithm": "Algorithm",
+         "example": "Example", "observation": "Observation", "property": "Property", "conjecture": "Conjecture",
+         "criterion": "Criterion", "axiom": "Axiom"}  # fmt: skip
+ADMONITIONS = {
+    "note",
+    "tip",
+    "warning",
+    "important",
+    "hint",
+    "caution",
+    "attention",
+    "seealso",
+    "danger",
+    "error",
+}
+
+
+def address():
+    """Return the repository's public address, which stands once, in ``_config.yml``."""
+    return yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+
+
+def chapters():
+    """Return the sources of all pages with code cells, in the order of the table of contents."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    names = [toc["root"], *[chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]]
+    sources = [ROOT / f"{name}.md" for name in names]
+    return [path for path in sources if "```{code-cell}" in path.read_text()]
+
+
+def parse_blocks(text):
+    """Split text into ``str`` lines and ``(name, argument, options, body)`` directives, one level deep."""
+    lines, blocks = text.split("\n"), []
+    i = 0
+    while i < len(lines):
+        match = FENCE.match(lines[i])
+        if match is None:
+            plain = re.match(r"^(`{3,})[^`]*$", lines[i])
+            blocks.append(lines[i])
+            i += 1
+            if plain:  # an ordinary code fence is copied as it stands
+                while i < len(lines) and not lines[i].startswith(plain[1]):
+                    blocks.append(lines[i])
+                    i += 1
+                if i < len(lines):
+                    blocks.append(lines[i])
+                    i += 1
+            continue
+        fence = match["fence"]
+        closing = re.compile(rf"^{re.escape(fence[0])}{{{len(fence)},}}\s*$")
+        j, depth = i + 1, []
+        while j < len(lines):
+            inner = FENCE.match(lines[j])
+            if inner and inner["fence"][0] == fence[0] and len(inner["fence"]) <= len(fence):
+                depth.append(inner["fence"])
+            elif closing.match(lines[j]):
+                if not depth:
+                    break
+                depth.pop()
+            j += 1
+        else:
+            raise ValueError(f"directive {match['name']!r} is never closed")
+        body, options = lines[i + 1 : j], {}
+        while body and (option := OPTION.match(body[0])):
+            options[option["key"]] = option["value"]
+            body = body[1:]
+        blocks.append((match["name"], match["argument"], options, "\n".join(body).strip("\n")))
+        i = j + 1
+    return blocks
+
+
+class Labels:
+    """Where every label of the book stands and what a reader should see for it."""
+
+    def __init__(self, sources):
+        self.where = {}
+        self.bibliography = parse_file(str(ROOT / "book" / "references.bib")).entries
+        for source in sources:
+            self._scan(source)
+
+    def _scan(self, source):
+        text = source.read_text()
+        title = re.search(r"^# (.+)$", text, re.M)[1]
+        self.where[str(source.relative_to(ROOT).with_suffix(""))] = (source, title)
+        for label, heading in re.findall(r"^\(([\w-]+)\)=\n+#+ (.+)$", text, re.M):
+            self.where[label] = (source, heading)
+        equations = re.findall(r"\$\$\s*\(([\w-]+)\)\s*$|```\{math\}\n:label: ([\w-]+)", text, re.M)
+        for number, pair in enumerate(equations, 1):
+            self.where["".join(pair)] = (source, f"({number})")
+        self._number(source, r"\{prf:(\w+)\}[^\n]*\n(?::[\w-]+:[^\n]*\n)*?:label: ([\w-]+)", text, KINDS)
+        self._number(
+            source,
+            r"\{(exercise)(?:-start)?\}[^\n]*\n(?::[\w-]+:[^\n]*\n)*?:label: ([\w-]+)",
+            text,
+            {"exercise": "Exercise"},
+        )
+        figures = re.findall(
+            r"^\s*name: (fig-[\w-]+)|\{figure\}[^\n]*\n(?::[\w-]+:[^\n]*\n)*?:name: (fig-[\w-]+)", text, re.M
+        )
+        for number, pair in enumerate(figures, 1):
+            self.where["".join(pair)] = (source, f"Figure {number}")
+
+    def _number(self, source, pattern, text, kinds):
+        counts = {}
+        for kind, label in re.findall(pattern, text):
+            if kind in kinds:
+                counts[kind] = counts.get(kind, 0) + 1
+                self.where[label] = (source, f"{kinds[kind]} {counts[kind]}")
+
+    def text(self, label):
+        """Return what a label is called on its own page."""
+        if label not in self.where:
+            raise ValueError(f"label {label!r} stands in no chapter")
+        return self.where[label][1]
+
+    def link(self, label, here, text=None):
+        """Return Markdown that points to a label, with a link when it stands on another page."""
+        if label.startswith("/"):
+            label = label[1:]
+        elif label not in self.where:
+            relative = os.path.normpath(here.parent.relative_to(ROOT) / label)
+            label = relative if relative in self.where else label
+        shown = text or self.text(label)
+        source = self.where[label][0]
+        if source == here:
+            return shown
+        target = source.with_suffix(".ipynb") if "```{code-cell}" in source.read_text() else source
+        if not text and re.match(r"^[(A-Z][\w ]*\)?$", shown) and re.search(r"\d", shown):
+            title = self.where[str(source.relative_to(ROOT).with_suffix(""))][1]
+            shown = f"{shown} of “{title}”"
+        return f"[{shown}]({os.path.relpath(target, here.parent)})"
+
+    def cite(self, keys, style):
+        """Return author and year of comma-separated citation keys."""
+        shown = []
+        for key in (k.strip() for k in keys.split(",")):
+            if key not in self.bibliography:
+                raise ValueError(f"citation {key!r} is not in book/references.bib")
+            entry = self.bibliography[key]
+            names = [" ".join(person.prelast_names + person.last_names) for person in entry.persons["author"]]
+            who = (
+                names[0]
+                if len(names) == 1
+                else " and ".join(names)
+                if len(names) == 2
+                else f"{names[0]} et al."
+            )
+            year = entry.fields["year"]
+            shown.append(f"{who} ({year})" if style == "t" else f"{who}, {year}")
+        return ", ".join(shown) if style == "t" else f"({'; '.join(shown)})"
+
+
+class Converter:
+    """Turns one chapter into its notebook."""
+
+    def __init__(self, source, labels):
+        self.source, self.labels = source, labels
+        self.in_solution = False  # between solution-start and solution-end, across cells
+        self.fold_open = False  # inside <details>, which HTML cannot carry across cells
+
+    def notebook(self):
+        """Return the reader's notebook."""
+        notebook = jupytext.reads(self.source.read_text(), fmt="md:myst")
+        cells = [self._setup_cell()]
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                text = self._markdown(cell.source)
+                if text:
+                    cells.append(nbformat.v4.new_markdown_cell(text))
+            else:
+                cells += self._code(cell)
+        for number, cell in enumerate(cells):
+            cell["id"] = f"cell-{number:03d}"
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        return nbformat.v4.new_notebook(cells=cells, metadata={**kernel, "language_info": {"name": "python"}})
+
+    def _setup_cell(self):
+        code = (
+            "# On Colab, and wherever the library is missing: install it from the book's repository.\n"
+            "import importlib.util\n\n"
+            'if importlib.util.find_spec("gdln") is None:\n'
+            f'    %pip install -q "gdln[train,sampling] @ git+{address()}"'
+        )
+        return nbformat.v4.new_code_cell(code, metadata={"tags": ["setup"]})
+
+    def _code(self, cell):
+        metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+        if self.in_solution:
+            metadata["jupyter"] = {"source_hidden": True}
+        cells = [nbformat.v4.new_code_cell(cell.source, metadata=metadata)]
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if "caption" in figure:
+            name = self.labels.text(figure["name"]) if "name" in figure else "Figure"
+            cells.append(
+                nbformat.v4.new_markdown_cell(f"*{name}.* {self._inline(figure['caption']).strip()}")
+            )
+        return cells
+
+    def _markdown(self, text):
+        opening = ""
+        if self.in_solution and not text.lstrip().startswith("```{solution-end}"):
+            opening, self.fold_open = "<details><summary>Solution, continued</summary>\n\n", True
+        text = opening + self._blocks(text)
+        if self.fold_open:
+            text, self.fold_open = text.rstrip() + "\n\n</details>", False
+        return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+    def _blocks(self, text):
+        shown = [self._line(b) if isinstance(b, str) else self._directive(*b) for b in parse_blocks(text)]
+        return self._display_math(self._inline("\n".join(shown)))
+
+    def _line(self, line):
+        return f'<a id="{line.strip()[1:-2]}"></a>\n' if re.match(r"^\([\w-]+\)=\s*$", line) else line
+
+    def _display_math(self, text):
+        def tag(match):
+            return f"$${match[1].rstrip()} \\tag{{{self.labels.text(match[2])[1:-1]}}}$$"
+
+        return re.sub(r"\$\$((?:(?!\$\$).)+?)\$\$[ \t]*\(([\w-]+)\)[ \t]*$", tag, text, flags=re.S | re.M)
+
+    def _inline(self, text):
+        here, labels = self.source, self.labels
+
+        def role(match):
+            name, content = match[1], match[2]
+            split = re.match(r"^(.*?)\s*<([^<>]+)>$", content, re.S)
+            shown, target = (split[1], split[2]) if split else (None, content)
+            if name in ("eq", "numref", "prf:ref"):
+                return labels.link(target, here, None if name != "prf:ref" else shown)
+            if name in ("ref", "doc"):
+                return labels.link(target, here, shown)
+            if name in ("cite:t", "cite:p", "cite"):
+                return labels.cite(target, "t" if name == "cite:t" else "p")
+            if name == "math":
+                return f"${content}$"
+            if name.removeprefix("py:") in ("func", "mod", "class", "meth", "attr", "data", "obj"):
+                return f"`{content.lstrip('~')}`"
+            raise ValueError(f"{here.name}: no plain Markdown known for the role {name!r}")
+
+        return re.sub(r"\{([\w:]+)\}`([^`]+)`", role, text)  # content may run over a line
+
+    def _directive(self, name, argument, options, body):
+        argument = self._inline(argument)
+        if name == "math":
+            label = f" ({options['label']})" if "label" in options else ""
+            return f"$$\n{body}\n$${label}"
+        if name == "prf:proof":
+            return f"*Proof.* {self._blocks(body)} ∎\n"
+        if name.startswith("prf:"):
+            title = f" ({argument})" if argument else ""
+            shown = self.labels.text(options["label"]) if "label" in options else KINDS[name[4:]]
+            return f"**{shown}**{title}**.** {self._blocks(body)}\n"
+        if name in ("exercise-start", "exercise"):
+            title = f" ({argument})" if argument else ""
+            return f"**{self.labels.text(options['label'])}**{title}**.** {self._blocks(body)}"
+        if name in ("solution-start", "solution"):
+            self.in_solution = self.fold_open = name == "solution-start"
+            end = "" if self.in_solution else f"{self._blocks(body)}\n\n</details>"
+            return f"<details><summary>Solution of {self.labels.text(argument)}</summary>\n\n{end}"
+        if name == "solution-end":
+            closing = "</details>\n" if self.fold_open else ""
+            self.in_solution = self.fold_open = False
+            return closing
+        if name == "exercise-end":
+            return ""
+        if name == "admonition" or name in ADMONITIONS:
+            title = argument if name == "admonition" else name.capitalize()
+            if "dropdown" in options.get("class", ""):
+                return f"<details><summary>{title}</summary>\n\n{self._blocks(body)}\n\n</details>\n"
+            return f"**{title}.** {self._blocks(body)}\n"
+        if name in ("figure", "image"):
+            return f"![{options.get('alt', '')}]({argument})\n\n{self._blocks(body)}"
+        if name == "dropdown":
+            return f"<details><summary>{argument}</summary>\n\n{self._blocks(body)}\n\n</details>\n"
+        if name == "bibliography":
+            return ""
+        raise ValueError(f"{self.source.name}: no plain Markdown known for the directive {name!r}")
+
+
+def main():
+    """Write, or with ``--check`` compare, the notebooks of all chapters or of those named."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail when a notebook is out of step"
+    )
+    parser.add_argument("sources", nargs="*", type=Path, help="chapters; all of _toc.yml unless given")
+    options = parser.parse_args()
+    listed = chapters()
+    wanted = [path.resolve() for path in options.sources] or listed
+    pages = [path for path in (ROOT / "book").rglob("*.md") if path.parent.name != "_ext"]
+    labels, stale = Labels(pages), []
+    for source in wanted:
+        text = nbformat.writes(Converter(source, labels).notebook()) + "\n"
+        target = source.with_suffix(".ipynb")
+        if target.is_file() and target.read_text() == text:
+            continue
+        stale.append(str(target.relative_to(ROOT)))
+        if not options.check:
+            target.write_text(text)
+    if options.check and stale:
+        sys.exit("out of step with their sources (run `make notebooks`): " + ", ".join(stale))
+    print(f"{len(wanted)} notebooks in step" + (f", {len(stale)} rewritten" if stale else ""))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The book's sources and the built pages keep their promises to a reader."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parent.parent
+HTML = ROOT / "_build" / "html"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *[c["file"] for part in TOC["parts"] for c in part["chapters"]]]
+CHAPTERS = [page for page in PAGES if "```{code-cell}" in (ROOT / f"{page}.md").read_text()]
+TAUGHT = [page for page in CHAPTERS if page != TOC["root"]]
+WORKPLACE = re.compile(r"(?<![\w.])/(?:work|root|home|tmp)/")
+
+
+def built(page):
+    path = HTML / f"{page}.html"
+    if not path.is_file():
+        pytest.fail(f"{path} is missing: run `make book` before the tests")
+    return BeautifulSoup(path.read_text(), "html.parser")
+
+
+def test_every_notebook_is_in_step_with_its_source():
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "make_notebooks.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_a_notebook_holds_the_code_of_its_source_and_no_directive(page):
+    import jupytext
+
+    source = jupytext.read(ROOT / f"{page}.md", fmt="md:myst")
+    notebook = json.loads((ROOT / f"{page}.ipynb").read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    wanted = [cell.source for cell in source.cells if cell.cell_type == "code"]
+    assert ["".join(cell["source"]) for cell in code[1:]] == wanted
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = "".join(cell["source"])
+            assert not re.search(r"^(`{3}|:{3,})\{|\{(eq|ref|numref|cite\S*|prf\S*|doc)\}`", text, re.M), (
+                text[:200]
+            )
+            assert text.count("<details>") == text.count("</details>"), text[:200]
+
+
+@pytest.mark.parametrize("page", TAUGHT)
+def test_every_exercise_has_a_folded_solution_and_there_are_at_least_four(page):
+    text = (ROOT / f"{page}.md").read_text()
+    exercises = re.findall(r"\{exercise(?:-start)?\}.*\n(?::.*\n)*?:label: ([\w-]+)", text)
+    solutions = re.findall(r"\{solution(?:-start)?\} ([\w-]+)\n(?::.*\n)*?:class: dropdown", text)
+    assert sorted(exercises) == sorted(solutions)
+    assert len(exercises) >= 4
+
+
+@pytest.mark.parametrize("page", TAUGHT)
+def test_a_chapter_says_what_it_needs_and_makes_claims(page):
+    text = (ROOT / f"{page}.md").read_text()
+    assert "**Prerequisites:**" in text and "**Time:**" in text
+    assert "claim(" in text
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_every_figure_has_alt_text_that_says_something_and_a_caption(page):
+    article = built(page).find("article")
+    for image in article.find_all("img"):
+        alt = image.get("alt", "")
+        assert len(alt) > 30 and "_images/" not in alt and not alt.endswith(".png"), (
+            f"{page}: alt text {alt!r}"
+        )
+        figure = image.find_parent("figure")
+        assert figure is not None and figure.find("figcaption") is not None, f"{page}: no caption for {alt!r}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_loads_anything_from_another_host(page):
+    soup = built(page)
+    for tag, attribute in (("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src")):
+        for element in soup.find_all(tag):
+            address = element.get(attribute) or ""
+            if tag == "link" and not {"stylesheet", "preload", "icon"} & set(element.get("rel", [])):
+                continue
+            if address.startswith("https://unpkg.com/thebe"):  # fetched only after a click on "Live Code"
+                assert element.get("async") is not None or "thebe" in address
+                continue
+            assert not re.match(r"(https?:)?//", address), f"{page} loads {address}"
+
+
+def test_launch_buttons_point_to_files_that_exist():
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    for page in CHAPTERS:
+        links = [a["href"] for a in built(page).find_all("a", href=True)]
+        colab = [h for h in links if "colab.research.google.com" in h]
+        binder = [h for h in links if "mybinder.org" in h]
+        assert colab and binder, page
+        assert colab[0].endswith(f"{page}.ipynb") and f"{page}.ipynb" in binder[0]
+        assert address.removeprefix("https://github.com/") in colab[0]
+        assert (ROOT / f"{page}.ipynb").is_file()
+
+
+def tracked(*patterns):
+    done = subprocess.run(
+        ["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [ROOT / name for name in done.stdout.split("\n") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_machine_path_or_repeats_the_public_address():
+    for path in tracked("*.py", "*.md", "*.yml", "*.toml", "*.cff", "Makefile", "*.lock", "*.json"):
+        text = path.read_text()
+        if path.name != "test_book.py":
+            assert not WORKPLACE.search(text), f"{path.relative_to(ROOT)}: {WORKPLACE.search(text)[0]}"
+        if path.name not in ("_config.yml", "test_book.py"):
+            assert "github.com/OWNER" not in text, path.relative_to(ROOT)
+
+
+def test_no_page_tells_a_reader_to_install_the_library_from_an_index():
+    for path in tracked("*.md", "*.ipynb", "*.yml"):
+        assert not re.search(r"pip install (-\w+ )*gdln\b", path.read_text()), path.relative_to(ROOT)
+
+
+def test_environment_and_lock_name_the_same_versions():
+    lock = dict(
+        line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line
+    )
+    lock = {name.lower().replace("_", "-"): version for name, version in lock.items()}
+    names = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
+    packages = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pins = dict(p.split("=") for p in packages if isinstance(p, str) and "=" in p)
+    assert len(pins) > 5
+    for name, version in pins.items():
+        if name != "python":
+            assert lock[names.get(name, name)] == version
+
+
+def test_importing_the_library_does_not_import_torch():
+    modules = ["gdln"]
+    for path in sorted((ROOT / "gdln").glob("*.py")):
+        if "import torch" not in path.read_text() and path.stem != "__init__":
+            modules.append(f"gdln.{path.stem}")
+    code = "import sys\n" + "\n".join(f"import {m}" for m in modules) + "\nassert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_changed_library_changes_the_key_of_the_cache(tmp_path):
+    sys.path.insert(0, str(ROOT / "book" / "_ext"))
+    from library_cache import library_hash
+
+    (tmp_path / "gdln").mkdir()
+    (tmp_path / "book" / "data").mkdir(parents=True)
+    module = tmp_path / "gdln" / "race.py"
+    module.write_text("x = 1\n")
+    before = library_hash(tmp_path)
+    assert before == library_hash(tmp_path)
+    module.write_text("x = 2\n")
+    changed = library_hash(tmp_path)
+    (tmp_path / "book" / "data" / "a.json").write_text("{}")
+    assert len({before, changed, library_hash(tmp_path)}) == 3
+
+
+def test_no_chapter_took_a_minute():
+    soup = built("book/execution")
+    times = [
+        float(row.find_all("td")[3].text) for row in soup.find("article").find("table").find_all("tr")[1:]
+    ]
+    assert len(times) == len(CHAPTERS) and max(times) < 60
+
+
+def test_the_code_in_the_readme_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert len(blocks) == 1
+    exec(compile(blocks[0], "README.md", "exec"), {})
+
+
+def test_every_part_of_the_ledger_is_shown():
+    shown = set(re.findall(r"\{ledger\} (\S+)", (ROOT / "book" / "ledger.md").read_text()))
+    assert shown == {path.name for path in (ROOT / "book" / "claims").glob("*.yml")}

@@ -1,0 +1,123 @@
+"""Every page in a real browser without a network: nothing missing, mathematics typeset, nothing wider than a phone."""
+
+import functools
+import http.server
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from test_book import CHAPTERS, HTML, PAGES
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM} (Debian: apt install chromium)"
+    ),
+]
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site():
+    handler = functools.partial(QuietHandler, directory=str(HTML))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def open_page(browser, site, page, width):
+    """Open a page with every other host blocked; return it and the list of what went wrong."""
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    tab.set_default_timeout(240_000)  # much mathematics, and perhaps a busy machine
+    wrong = []
+
+    def route(request):
+        if request.request.url.startswith(site):
+            return request.continue_()
+        wrong.append(f"asked for {request.request.url}")
+        return request.abort()
+
+    tab.route("**/*", route)
+    tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on(
+        "response",
+        lambda response: (
+            wrong.append(f"{response.status} {response.url}") if response.status >= 400 else None
+        ),
+    )
+    tab.goto(f"{site}/{page}.html", wait_until="load")
+    tab.wait_for_function("!window.MathJax || (MathJax.startup && MathJax.startup.promise)")
+    tab.evaluate("window.MathJax && MathJax.startup.promise")
+    return tab, wrong
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_whole_without_a_network(browser, site, page):
+    tab, wrong = open_page(browser, site, page, 1280)
+    assert not wrong
+    assert tab.locator("mjx-merror, .MathJax_Error").count() == 0
+    untypeset = tab.evaluate(
+        "[...document.querySelectorAll('article .math')].filter(e => !e.querySelector('mjx-container')).length"
+    )
+    assert untypeset == 0
+    broken = tab.evaluate("[...document.querySelectorAll('article img')].filter(i => !i.naturalWidth).length")
+    assert broken == 0
+    tab.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_does_not_scroll_sideways_on_a_phone(browser, site, page):
+    tab, _ = open_page(browser, site, page, 390)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    tab.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_no_serious_barrier_in_the_text(browser, site, page):
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab, _ = open_page(browser, site, page, 1280)
+    # the theme's own frame and the highlighter's colours are not ours; the article is
+    options = {
+        "rules": {"color-contrast": {"enabled": False}, "scrollable-region-focusable": {"enabled": False}}
+    }
+    found = Axe().run(tab, context="article", options=options).response["violations"]
+    serious = [
+        (v["id"], v["nodes"][0]["html"][:160]) for v in found if v["impact"] in ("serious", "critical")
+    ]
+    assert not serious
+    tab.close()
+
+
+def test_interactive_figures_draw_themselves(browser, site):
+    pages = [
+        page
+        for page in CHAPTERS
+        if "plotting.interactive(" in Path(HTML.parent.parent / f"{page}.md").read_text()
+    ]
+    for page in pages:
+        tab, wrong = open_page(browser, site, page, 1280)
+        tab.wait_for_selector(".plotly-graph-div .main-svg", state="attached")
+        assert not wrong
+        tab.close()
