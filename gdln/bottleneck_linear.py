@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from gdln.integration import integrate
+
 
 @dataclass(frozen=True)
 class LinearRun:
@@ -104,7 +106,7 @@ def flow(A, B, sigma_yx, sigma, c_g, c_f, times, rtol=1e-10, atol=1e-12):
         S = sigma_yx - (A @ B) @ sigma / root
         return np.concatenate([(c_f / root * S @ B.T).ravel(), (c_g / root * A.T @ S).ravel()])
 
-    v = _integrate(slope, np.concatenate([A.ravel(), B.ravel()]), times, rtol, atol)
+    v = integrate(slope, np.concatenate([A.ravel(), B.ravel()]), times, rtol, atol)
     A, B = v[:, : k * d].reshape(-1, k, d), v[:, k * d :].reshape(-1, d, n)
     return LinearRun(times, A @ B / root, A @ A.swapaxes(1, 2) / d, B.swapaxes(1, 2) @ B / d)
 
@@ -155,7 +157,7 @@ def moment_flow(W, P, Q, sigma_yx, sigma, c_g, c_f, d, times, rtol=1e-10, atol=1
         slopes = c_g * P @ S + c_f * S @ Q, c_f / d * (SW + SW.T), c_g / d * (WS + WS.T)
         return np.concatenate([x.ravel() for x in slopes])
 
-    v = _integrate(slope, np.concatenate([x.ravel() for x in (W, P, Q)]), times, rtol, atol)
+    v = integrate(slope, np.concatenate([x.ravel() for x in (W, P, Q)]), times, rtol, atol)
     run = LinearRun(times, *_split(v, k, n))
     lowest = min(np.linalg.eigvalsh(run.P)[:, 0].min(), np.linalg.eigvalsh(run.Q)[:, 0].min())
     scale = max(np.abs(run.P).max(), np.abs(run.Q).max())
@@ -441,15 +443,6 @@ def _clock(z, b, S, d, c_g, c_f, b0):
     end = np.sqrt(m2 + kappa * S**2)
     top = end * np.sqrt(m2 + kappa * b**2) + m2 + kappa * S * b
     return (np.log(top / (end * h0 + m2 + kappa * S * b0)) + z) / end
-
-
-def _integrate(slope, start, times, rtol, atol):
-    solution = solve_ivp(
-        slope, (times[0], times[-1]), start, method="DOP853", t_eval=times, rtol=rtol, atol=atol
-    )
-    if not solution.success or not np.isfinite(solution.y).all():
-        raise FloatingPointError(f"integration failed: {solution.message}")
-    return solution.y.T
 
 
 def _split(v, k, n):

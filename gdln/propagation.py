@@ -125,6 +125,11 @@ def simulate(graph, weights, inputs, targets, times, gates=None, tau=1.0, rtol=1
     -------
     run : Trajectory
         Loss and weights at ``times``.
+
+    Raises
+    ------
+    FloatingPointError
+        If the integrator gives up or the weights stop being finite.
     """
     inputs, targets, n = check_data(graph, inputs, targets)
     columns = _columns(graph, gates, n)
@@ -149,6 +154,8 @@ def simulate(graph, weights, inputs, targets, times, gates=None, tau=1.0, rtol=1
     flow = solve_ivp(
         slope, (times[0], times[-1]), start, "DOP853", times, rtol=rtol, atol=atol, max_step=longest
     )
+    if not flow.success or not np.isfinite(flow.y).all():
+        raise FloatingPointError(f"the flow stopped at t={flow.t[-1]:.4g}: {flow.message}")
     values = np.array([_chain_rule(graph, unpack(y), inputs, targets, columns, n)[0] for y in flow.y.T])
     stacked = {e: np.moveaxis(W, -1, 0) for e, W in unpack(flow.y).items()}
     return Trajectory(times, values, stacked)

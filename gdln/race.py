@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.sparse import csr_array
 
 from gdln.bases import Bases, diagonalise
 from gdln.graph import GatedGraph, path_product
+from gdln.integration import integrate
 from gdln.linear import mode_strength
 
 
@@ -137,7 +137,7 @@ class Reduction:
         quadratic = (self.D * a[..., self.pairs[:, 0], :] * a[..., self.pairs[:, 1], :]).sum(axis=(-2, -1))
         return self.yy / 2 - linear + quadratic / 2
 
-    def solve(self, B0, times, tau=1.0, rtol=1e-10, atol=1e-13, method="DOP853"):
+    def solve(self, B0, times, tau=1.0, rtol=1e-10, atol=1e-13):
         """Integrate the race.
 
         Parameters
@@ -148,8 +148,8 @@ class Reduction:
             Increasing times; the start is at the first.
         tau : float, optional
             Time constant.
-        rtol, atol, method : optional
-            Passed to ``scipy.integrate.solve_ivp``; an explicit method, these equations are not stiff.
+        rtol, atol : float, optional
+            Tolerances of :func:`gdln.integration.integrate`; an explicit method, these equations are not stiff.
 
         Returns
         -------
@@ -158,8 +158,8 @@ class Reduction:
 
         Raises
         ------
-        RuntimeError
-            If the integrator gives up.
+        FloatingPointError
+            If the strengths stop being finite.
         """
         shape = (len(self.graph.edges), self.S.shape[1])
         times = np.asarray(times, dtype=float)
@@ -168,10 +168,7 @@ class Reduction:
         def slope(t, state):
             return self.velocity(state.reshape(shape)).ravel() / tau
 
-        flow = solve_ivp(slope, (times[0], times[-1]), start, method, times, rtol=rtol, atol=atol)
-        if not flow.success:
-            raise RuntimeError(f"the race stopped at t={flow.t[-1]:.4g}: {flow.message}")
-        B = flow.y.T.reshape(-1, *shape)
+        B = integrate(slope, start, times, rtol, atol).reshape(-1, *shape)
         return ReducedRun(times, B, self.path_strengths(B), self.loss(B))
 
     def conserved(self, B):

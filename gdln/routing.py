@@ -9,8 +9,8 @@ over modes. The simulation that uses none of this is :mod:`gdln.routes`.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
+from gdln.integration import integrate
 from gdln.linear import depth_time
 
 
@@ -63,7 +63,7 @@ def solve_routing(S, D, n_domains, b0, times, n_hidden=1, tau=1.0, rtol=1e-11, a
     tau : float, optional
         Time constant.
     rtol, atol : float, optional
-        Tolerances of the fifth-order Runge-Kutta integrator.
+        Tolerances of :func:`gdln.integration.integrate`.
 
     Returns
     -------
@@ -88,8 +88,7 @@ def solve_routing(S, D, n_domains, b0, times, n_hidden=1, tau=1.0, rtol=1e-11, a
         inner = B3 * B2 ** (n_hidden - 1) * B1
         return np.concatenate([B3 * trunk * error / n_domains, inner * error, trunk * B1 * error / n_domains])
 
-    flow = solve_ivp(slope, (times[0], times[-1]), start.ravel(), "RK45", times, rtol=rtol, atol=atol)
-    B1, B2, B3 = flow.y.reshape(3, S.size, -1).transpose(0, 2, 1)
+    B1, B2, B3 = np.moveaxis(integrate(slope, start.ravel(), times, rtol, atol).reshape(-1, 3, S.size), 1, 0)
     return RoutingRun(times, B1, B2, B3, n_hidden)
 
 
@@ -117,13 +116,12 @@ def solve_hidden(S, D, n_domains, C, b2, times, tau=1.0, rtol=1e-11, atol=1e-14)
         Saxe et al. (2022), their eq. (15).
     """
     S, D, C, b2 = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, dtype=float)) for v in (S, D, C, b2)))
-    times = np.asarray(times, dtype=float)
 
     def slope(t, B2):
         partners = (B2**2 + C) / n_domains
         return partners * (S - B2 * partners * D) / tau
 
-    return solve_ivp(slope, (times[0], times[-1]), b2, "RK45", times, rtol=rtol, atol=atol).y.T
+    return integrate(slope, b2, times, rtol, atol)
 
 
 def hidden_limit(S, D, n_domains, C=0.0):
@@ -420,6 +418,5 @@ def solve_shared_and_dedicated(S, D, n_domains, b0, times, tau=1.0, rtol=1e-11, 
             [s2 * s1 * error / M, s1**2 * error, d2 * d1 * error / M**2, d1**2 * error / M**2]
         )
 
-    flow = solve_ivp(slope, (times[0], times[-1]), start, "RK45", times, rtol=rtol, atol=atol)
-    s1, s2, d1, d2 = flow.y.reshape(4, S.size, -1).transpose(0, 2, 1)
+    s1, s2, d1, d2 = np.moveaxis(integrate(slope, start, times, rtol, atol).reshape(-1, 4, S.size), 1, 0)
     return SharedRun(times, s2 * s1**2, d2 * d1**2)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.sparse import csr_array
 
 from gdln.graph import GatedGraph
+from gdln.integration import integrate
 from gdln.race import Reduction
 
 
@@ -128,22 +128,25 @@ class PathwayTree:
         tau : float, optional
             Time constant.
         rtol, atol : float, optional
-            Tolerances of the eighth-order Runge-Kutta integrator.
+            Tolerances of :func:`gdln.integration.integrate`.
 
         Returns
         -------
         B : ndarray, shape (n_times, n_edges, n_modes)
             Strengths.
+
+        Raises
+        ------
+        FloatingPointError
+            If the strengths stop being finite.
         """
         shape = (self.n_edges, self.S.size)
-        times = np.asarray(times, dtype=float)
         start = np.broadcast_to(np.asarray(B0, dtype=float), shape).ravel()
 
         def slope(t, state):
             return self.velocity(state.reshape(shape)).ravel() / tau
 
-        flow = solve_ivp(slope, (times[0], times[-1]), start, "DOP853", times, rtol=rtol, atol=atol)
-        return flow.y.T.reshape(-1, *shape)
+        return integrate(slope, start, times, rtol, atol).reshape(-1, *shape)
 
     def path_by_path(self):
         """The same tree as a :class:`gdln.race.Reduction`, which lists every path."""
