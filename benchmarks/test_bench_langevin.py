@@ -9,22 +9,11 @@ import time
 import numpy as np
 import pytest
 import torch
+from timing import best_times
 
 from gdln import gates, generalisation, images, langevin, sweep, teachers
 
 torch.set_num_threads(1)
-
-
-def interleaved(*functions, rounds=5, repeats=1):
-    """Best CPU time of each function, called in turn."""
-    best = [math.inf] * len(functions)
-    for _ in range(rounds):
-        for k, function in enumerate(functions):
-            start = time.process_time()
-            for _ in range(repeats):
-                function()
-            best[k] = min(best[k], (time.process_time() - start) / repeats)
-    return best
 
 
 def gated(size, n_gates=10, n_chains=1, n_samples=None, n_inputs=None, dtype=torch.float64):
@@ -57,7 +46,7 @@ def test_gradient_step_is_eight_times_faster_than_autograd():
     net.gradient(state.blocks, data, y, state.slopes)
     for ours, theirs in zip(state.slopes, autograd_step(state, X, G, y), strict=True):
         torch.testing.assert_close(ours[0], theirs, rtol=1e-10, atol=1e-12)
-    ours, theirs = interleaved(
+    ours, theirs = best_times(
         lambda: net.gradient(state.blocks, data, y, state.slopes),
         lambda: autograd_step(state, X, G, y),
         rounds=25,
@@ -70,7 +59,7 @@ def test_gradient_grows_with_gates_times_inputs_times_samples_and_width():
     times = []
     for size in (250, 500, 1000):
         net, state, data, y, _, _ = gated(size)
-        times += interleaved(
+        times += best_times(
             lambda net=net, state=state, data=data, y=y: net.gradient(state.blocks, data, y, state.slopes),
             rounds=7,
         )
@@ -91,9 +80,9 @@ def test_a_batch_of_chains_beats_a_loop(width, n_gates, n_chains):
     def noise():
         batch.noise.normal_(generator=batch.generator)
 
-    together, loop, own = interleaved(
+    together, loop, own = best_times(
         lambda: batch.move(data, y, 1e-3, 0.1), lambda: [one.move(data, y, 1e-3, 0.1) for one in single], noise,
-        rounds=7, repeats=10,
+        rounds=7, calls=10,
     )  # fmt: skip
     print(
         f"N = {width}, M = {n_gates}, {n_chains} chains: loop / batch {loop / together:.1f}, "

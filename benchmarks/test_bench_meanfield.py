@@ -4,10 +4,9 @@
 one process, on one thread, CPU time, best of seven.
 """
 
-import time
-
 import numpy as np
 import pytest
+from timing import best_times
 
 from gdln import meanfield
 from gdln.activations import ACTIVATIONS
@@ -18,18 +17,6 @@ def setting(m, n):
     phi = rng.standard_normal((n, 2 * n)) / np.sqrt(2 * n)
     c, W = meanfield.draw_units(m, 2 * n, rng)
     return phi @ phi.T, W @ phi.T, c, rng.uniform(-1, 1, n)
-
-
-def best_times(functions, repeats=7, inner=5):
-    """Best CPU time of one call of each function, interleaved."""
-    best = [np.inf] * len(functions)
-    for _ in range(repeats):
-        for k, function in enumerate(functions):
-            start = time.process_time()
-            for _ in range(inner):
-                function()
-            best[k] = min(best[k], (time.process_time() - start) / inner)
-    return best
 
 
 @pytest.mark.parametrize("name", ["relu", "sine", "tanh"])
@@ -43,7 +30,7 @@ def test_forward_and_update_run_at_half_the_rate_of_plain_products(name, size):
         h += h0
         meanfield.velocity(h, c, y, activation)
 
-    plain, whole = best_times([lambda: alpha @ gram, step])
+    plain, whole = best_times(lambda: alpha @ gram, step, rounds=7, calls=5)
     print(f"\n{name}, m = n = {size}: {plain / whole:.2f} of the rate of plain products")
     assert plain / whole > (0.35 if name == "sine" else 0.5)  # sine needs two transcendental functions
 
@@ -52,7 +39,7 @@ def test_cost_of_a_right_hand_side_is_linear_in_the_width():
     gram, h0, c, y = setting(1600, 200)
     relu, widths = ACTIVATIONS["relu"], (400, 800, 1600)
     steps = [lambda m=m: meanfield.velocity(h0[:m] @ gram, c[:m], y, relu) for m in widths]
-    slope = np.polyfit(np.log(widths), np.log(best_times(steps)), 1)[0]
+    slope = np.polyfit(np.log(widths), np.log(best_times(*steps, rounds=7, calls=5)), 1)[0]
     print(f"\nlog-log slope in the width: {slope:.2f}")
     assert 0.7 < slope < 1.3
 

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from scipy.linalg.lapack import dpotrf, dpotri
+from timing import best_times
 
 from gdln import bayesian_linear
 from gdln import renormalization as rn
@@ -23,17 +24,6 @@ def problem(n, n_gates, width=None, sigma2=1.0, temperature=0.1, n_inputs=None, 
     return Problem(kernel, y, width or n, sigma2, temperature)
 
 
-def interleaved(functions, repeats=9):
-    """Best CPU time of each function, taken in turns."""
-    best = [np.inf] * len(functions)
-    for _ in range(repeats):
-        for i, function in enumerate(functions):
-            start = time.process_time()
-            function()
-            best[i] = min(best[i], time.process_time() - start)
-    return np.array(best)
-
-
 def evaluation(p):
     theta = p.coordinates(p.start())
     return lambda: p.evaluate(theta)
@@ -47,7 +37,7 @@ def test_value_and_gradient_cost_at_most_two_factorisations_with_inverse(benchma
         factor, _ = dpotrf(np.asfortranarray(C), lower=1, overwrite_a=1)
         dpotri(factor, lower=1, overwrite_c=1)
 
-    best = interleaved([evaluation(p), factorise])
+    best = best_times(evaluation(p), factorise, rounds=9)
     benchmark.extra_info["ratio"] = best[0] / best[1]
     benchmark(evaluation(p))
     assert best[0] < 2 * best[1]
@@ -69,7 +59,7 @@ def test_value_and_gradient_beat_autograd(benchmark):
 
     ours = rn.action(p.kernel, p.y, [np.eye(10)], widths=500, temperature=0.1)[1][0]
     np.testing.assert_allclose(ours, autograd().numpy(), atol=1e-8 * np.abs(ours).max())
-    best = interleaved([evaluation(p), autograd])
+    best = best_times(evaluation(p), autograd, rounds=9)
     benchmark.extra_info["ratio"] = best[1] / best[0]
     benchmark(evaluation(p))
     assert best[1] > 2.5 * best[0]
@@ -77,9 +67,9 @@ def test_value_and_gradient_beat_autograd(benchmark):
 
 def test_cost_grows_as_the_cube_of_samples_and_hardly_with_gates(benchmark):
     sizes = np.array([500, 1000, 2000])
-    by_size = interleaved([evaluation(problem(int(n), 10, n_inputs=100)) for n in sizes], repeats=3)
+    by_size = best_times(*(evaluation(problem(int(n), 10, n_inputs=100)) for n in sizes), rounds=3)
     gates = np.array([5, 10, 20])
-    by_gates = interleaved([evaluation(problem(500, int(m))) for m in gates])
+    by_gates = best_times(*(evaluation(problem(500, int(m))) for m in gates), rounds=9)
     slopes = [np.polyfit(np.log(a), np.log(t), 1)[0] for a, t in ((sizes, by_size), (gates, by_gates))]
     benchmark.extra_info["slopes"] = slopes
     benchmark(evaluation(problem(500, 20)))
@@ -120,7 +110,7 @@ def test_one_eigendecomposition_serves_a_linear_network(benchmark):
     def solve():
         return bayesian_linear.solve_linear(K0, p.y, widths=500, temperature=0.1)
 
-    best = interleaved([solve, lambda: np.linalg.eigh(K0)], repeats=5)
+    best = best_times(solve, lambda: np.linalg.eigh(K0))
     benchmark.extra_info["ratio_to_eigh"] = best[0] / best[1]
     benchmark(solve)
     assert best[0] < 2 * best[1]
