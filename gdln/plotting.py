@@ -5,6 +5,7 @@ import os
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
+from matplotlib.ticker import MaxNLocator
 
 #: Okabe-Ito colours, in the order the book uses them.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -84,7 +85,7 @@ def seed_band(ax, x, runs, *, color, label=None, marker="o"):
 
 
 def heatmap(ax, matrix, *, label, diverging=False, colorbar=True):
-    """Show a matrix with a labelled colour bar; a diverging map is centred on zero.
+    """Show a matrix with a labelled colour bar; rows and columns count from one, as in the text.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def heatmap(ax, matrix, *, label, diverging=False, colorbar=True):
     label : str
         Words and symbol for the colour bar.
     diverging : bool, optional
-        Use ``RdBu_r`` between minus and plus the largest absolute value.
+        Use ``RdBu_r`` between minus and plus the largest absolute value, so that white is zero.
     colorbar : bool, optional
         Draw the colour bar.
 
@@ -110,6 +111,9 @@ def heatmap(ax, matrix, *, label, diverging=False, colorbar=True):
         bound = np.abs(matrix).max()
         options = {"cmap": "RdBu_r", "vmin": -bound, "vmax": bound}
     image = ax.imshow(matrix, interpolation="nearest", **options)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator("auto", integer=True))
+        axis.set_major_formatter(lambda place, _: f"{place + 1:g}")
     if colorbar:
         ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85)
     return image

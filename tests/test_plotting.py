@@ -45,6 +45,13 @@ def test_a_diverging_map_is_centred_on_zero(ax):
     assert image.get_clim() == (-3.0, 3.0)
 
 
+def test_a_heat_map_counts_rows_and_columns_from_one(ax):
+    plotting.heatmap(ax, np.eye(3), label="value")
+    ax.figure.canvas.draw()
+    labels = {label.get_position()[0]: label.get_text() for label in ax.get_xticklabels()}
+    assert [labels[place] for place in (0, 1, 2)] == ["1", "2", "3"]
+
+
 def test_an_interactive_figure_carries_plotly_except_in_the_book(monkeypatch):
     graph_objects = pytest.importorskip("plotly.graph_objects")
     figure = graph_objects.Figure(graph_objects.Scatter(x=[0, 1], y=[0, 1]))
