@@ -400,12 +400,13 @@ def mask_components(mask):
 
 def _positive(**counts):
     for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"need {name} >= 1, got {value}")
+        if value < 1 or value != int(value):
+            raise ValueError(f"need a whole number {name} >= 1, got {value}")
 
 
 def _degree(n_domains, n_trained):
-    if not 1 <= n_trained <= n_domains:
+    _positive(n_domains=n_domains, n_trained=n_trained)
+    if n_trained > n_domains:
         raise ValueError(
             f"need 1 <= n_trained <= n_domains, got n_trained={n_trained}, n_domains={n_domains}"
         )

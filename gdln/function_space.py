@@ -168,15 +168,14 @@ def gradient_flow(train, test_train, Y, times, *, test_nngp=None, learning_rate=
     UnstableStepSize
         If ``learning_rate`` is above two over the largest eigenvalue of :math:`\Theta/N`.
     ValueError
-        If shapes do not agree.
+        If shapes do not agree, or the kernel is not finite or not symmetric.
     """
     Y = np.asarray(Y, dtype=float)
     Y = Y[:, None] if Y.ndim == 1 else Y
     n = len(Y)
     if train.ntk.shape != (n, n) or test_train.ntk.shape[1:] != (n,):
         raise ValueError(f"kernels {train.ntk.shape}, {test_train.ntk.shape} do not fit {n} targets")
-    if not (np.isfinite(train.ntk).all() and np.isfinite(Y).all()):
-        raise ValueError("kernel and targets must be finite, got NaN or infinity")
+    _check_kernel(train.ntk, Y)
     times = np.atleast_1d(np.asarray(times, dtype=float))
     if not (times >= 0).all():
         raise ValueError(f"times must not be negative, got {times}")
@@ -208,6 +207,16 @@ def gradient_flow(train, test_train, Y, times, *, test_nngp=None, learning_rate=
             + ((weighted @ inner) * weighted).sum(axis=2)
         )
     return FlowPrediction(times, mean, variance)
+
+
+def _check_kernel(kernel, Y):
+    if not (np.isfinite(kernel).all() and np.isfinite(Y).all()):
+        raise ValueError("kernel and targets must be finite, got NaN or infinity")
+    side = kernel.shape[0] * (kernel.shape[1] if kernel.ndim == 4 else 1)
+    matrix = kernel.reshape(side, side)
+    asymmetry, size = np.abs(matrix - matrix.T).max(), np.abs(matrix).max()
+    if asymmetry > 1e-8 * size:
+        raise ValueError(f"a tangent kernel is symmetric, got one of size {size:.3g} off by {asymmetry:.2g}")
 
 
 def _times_rates(times, rates):
@@ -264,14 +273,15 @@ def frozen(
     ------
     UnstableStepSize
         If ``loss`` is ``"squared"`` and the step is above two over the largest eigenvalue of the kernel over n.
+    ValueError
+        If shapes do not agree, a number is out of range, or the kernel is not finite or not symmetric.
     """
     Y = np.asarray(Y, dtype=float)
     Y = Y[:, None] if Y.ndim == 1 else Y
     n, k = Y.shape
     if kernel.shape not in ((n, n), (n, k, n, k)):
         raise ValueError(f"kernel {kernel.shape} does not fit {n} samples with {k} outputs")
-    if not (np.isfinite(kernel).all() and np.isfinite(Y).all()):
-        raise ValueError("kernel and targets must be finite, got NaN or infinity")
+    _check_kernel(kernel, Y)
     if not learning_rate > 0 or n_steps < 0 or record_every < 1:
         raise ValueError(
             "need learning_rate > 0, n_steps >= 0 and record_every >= 1, "

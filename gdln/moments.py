@@ -251,7 +251,7 @@ def from_moments(network, q11, q12, q22):
     1.7596145
     """
     q11, q12, q22 = np.broadcast_arrays(*(np.asarray(q, dtype=float) for q in (q11, q12, q22)))
-    _not_negative(q11, q22)
+    _check_moments(q11, q12, q22)
     p = np.array(q12)
     theta, value, slope = (np.empty_like(p) for _ in range(3))
     recursion(network, hidden_variances(network, q11), hidden_variances(network, q22), p, theta, value, slope)
@@ -281,7 +281,7 @@ def moment_derivatives(network, q11, q12, q22):
     4.19148
     """
     q11, q12, q22 = np.broadcast_arrays(*(np.asarray(q, dtype=float) for q in (q11, q12, q22)))
-    _not_negative(q11, q22)
+    _check_moments(q11, q12, q22)
     maps, partials, value, _, growth = MAPS[network.activation]
     w2, b2 = network.W_std**2, network.b_std**2
     p11, p, p22 = (w2 * q + b2 for q in (q11, q12, q22))
@@ -386,6 +386,14 @@ def two_sets(X, X2):
 def _not_negative(*squares):
     if any((q < 0).any() for q in squares):
         raise ValueError("second moments of one input cannot be negative")
+
+
+def _check_moments(q11, q12, q22):
+    _not_negative(q11, q22)
+    if (q12**2 > q11 * q22 * (1 + 1e-8)).any():
+        raise ValueError(
+            "a mixed moment must not exceed sqrt(q11 q22), by the inequality of Cauchy and Schwarz"
+        )
 
 
 def diagonal_slope(network, q):

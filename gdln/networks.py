@@ -1,7 +1,7 @@
 """Torch networks the theories are held against; they share no code with them, only data and gates."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -131,7 +131,7 @@ class MLP(nn.Module):
             raise ValueError(
                 f"need one of {tuple(ACTIVATIONS)}, or {n_layers - 1} of them, got {activation!r}"
             )
-        gains = [float(gains)] * n_layers if not isinstance(gains, Sequence) else [float(g) for g in gains]
+        gains = [float(g) for g in gains] if isinstance(gains, Iterable) else [float(gains)] * n_layers
         if len(gains) != n_layers:
             raise ValueError(f"need one gain or one for each of the {n_layers} layers, got {len(gains)}")
         self.activations = tuple(names) + ("linear",)

@@ -76,8 +76,10 @@ class PathwayNetwork(nn.Module):
     def hidden(self, x):
         """Activities after the encoders and after the shared layer, each (n_domains_in, n, width).
 
-        ``x`` has shape (n_domains_in, n, n_pixels).
+        ``x`` has shape (n_domains_in, n, n_pixels) and the type of the weights.
         """
+        if x.dtype != self.encoders.dtype:
+            raise ValueError(f"the network needs inputs of type {self.encoders.dtype}, got {x.dtype}")
         first = self._phi(torch.bmm(x, self.encoders.mT))
         return first, self._phi(first @ self.shared.mT)
 
@@ -299,6 +301,8 @@ def train(
             f"need {network.encoders.shape[2]} pixels, lr > 0, n_epochs >= 1 and 1 <= batch_size <= {n}, got "
             f"{n_pixels}, {lr}, {n_epochs} and {batch_size}"
         )
+    if record_every is not None and record_every < 1:
+        raise ValueError(f"need record_every >= 1 or None, got {record_every}")
     n_classes = network.decoders.shape[1]
     if not 0 <= int(targets.min()) <= int(targets.max()) < n_classes:
         raise ValueError(f"need classes 0..{n_classes - 1}, got {int(targets.min())}..{int(targets.max())}")

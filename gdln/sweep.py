@@ -81,11 +81,11 @@ def sweep(function, grid, *, fixed=None, path=None, n_jobs=None, progress=False)
     0  1  3        3
     1  2  3        6
     """
-    todo = points(**grid) if isinstance(grid, Mapping) else [dict(point) for point in grid]
-    todo = [{name: _plain(value) for name, value in point.items()} for point in todo]
-    if not todo:
+    wanted = points(**grid) if isinstance(grid, Mapping) else [dict(point) for point in grid]
+    wanted = [{name: _plain(value) for name, value in point.items()} for point in wanted]
+    if not wanted:
         raise ValueError("need at least one point, got an empty grid")
-    keys = [_key(point) for point in todo]
+    keys = [_key(point) for point in wanted]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"need distinct points, got {twice} more than once")
@@ -93,8 +93,8 @@ def sweep(function, grid, *, fixed=None, path=None, n_jobs=None, progress=False)
     name = f"{function.__module__}.{function.__qualname__}"
     done = {} if path is None else _read(Path(path), name)
     done = {key: record for key, record in done.items() if record["failure"] is None}
-    left = {key: point for key, point in zip(keys, todo, strict=True) if key not in done}
-    with tqdm(total=len(todo), initial=len(todo) - len(left), disable=not progress, leave=False) as bar:
+    left = {key: point for key, point in zip(keys, wanted, strict=True) if key not in done}
+    with tqdm(total=len(wanted), initial=len(wanted) - len(left), disable=not progress, leave=False) as bar:
         for record in _run(function, left, dict(fixed or {}), n_jobs):
             done[record["key"]] = record
             if path is not None:
@@ -102,7 +102,7 @@ def sweep(function, grid, *, fixed=None, path=None, n_jobs=None, progress=False)
             bar.update()
 
     rows = []
-    for key, point in zip(keys, todo, strict=True):
+    for key, point in zip(keys, wanted, strict=True):
         record = done[key]
         rows += [
             point | row | {"seconds": record["seconds"], "failure": record["failure"]}

@@ -117,6 +117,8 @@ def test_routing_task_lists_its_routes_and_averages_over_items():
         lambda: datasets.routing(np.eye(2), np.empty((0, 2)), np.empty((0, 2))),
         lambda: datasets.hierarchical((1.0, np.nan)),
         lambda: datasets.mask_components([True, False]),
+        lambda: datasets.circulant_mask(4.5, 2),
+        lambda: datasets.block_mask(4, 1.5),
     ],
 )
 def test_impossible_requests_are_refused(call):

@@ -316,6 +316,11 @@ def test_nan_and_impossible_values_are_refused_instead_of_spreading(rng):
         function_space.gradient_flow(train, test, Y, -1.0)
     with pytest.raises(ValueError, match="learning_rate"):
         function_space.frozen(np.eye(3), np.ones(3), learning_rate=-0.1, n_steps=1)
+    with pytest.raises(ValueError, match="symmetric"):
+        function_space.frozen(np.triu(np.ones((3, 3))), np.ones(3), learning_rate=0.1, n_steps=1)
+    for function in (from_moments, moment_derivatives):
+        with pytest.raises(ValueError, match="mixed moment"):
+            function(FullyConnected(1), 1.0, 1.5, 1.0)
 
 
 @pytest.fixture

@@ -97,6 +97,15 @@ def test_bad_architectures_are_refused(arguments):
         networks.MLP(**arguments, generator=rng())
 
 
+def test_one_gain_a_layer_may_come_as_a_list_or_an_array():
+    weights = [
+        networks.MLP([3, 4, 2], gains=g, generator=rng()).weights for g in ([1.0, 2.0], np.array([1.0, 2.0]))
+    ]
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+    once = networks.MLP([3, 4, 2], generator=rng()).weights[1]
+    torch.testing.assert_close(weights[0][1], 2 * once)
+
+
 def test_inputs_of_the_wrong_width_are_refused():
     with pytest.raises(ValueError, match="3 columns"):
         networks.MLP([3, 1], generator=rng())(torch.ones(2, 4, dtype=torch.float64))

@@ -155,6 +155,10 @@ def test_bad_settings_are_refused(batch):
         pathways.train(make(), x, targets[:2], MASKS[0], 0.1, 1, batch_size=4, **seed)
     with pytest.raises(ValueError, match="batch_size"):
         pathways.train(make(), x, targets, MASKS[0], 0.1, 1, batch_size=9, **seed)
+    with pytest.raises(ValueError, match="record_every"):
+        pathways.train(make(), x, targets, MASKS[0], 0.1, 1, batch_size=4, record_every=0, **seed)
+    with pytest.raises(ValueError, match="inputs of type"):
+        make()(x.half())
 
 
 def test_a_diverging_run_says_so(batch):
