@@ -73,6 +73,31 @@ def _tanh(u):
     return value, np.subtract(1, slope, out=slope)
 
 
+def named(activation):
+    """The activation itself, from its name in :data:`ACTIVATIONS` or from an :class:`Activation`.
+
+    Parameters
+    ----------
+    activation : Activation or str
+        What to look up.
+
+    Returns
+    -------
+    activation : Activation
+        The nonlinearity.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    if isinstance(activation, Activation):
+        return activation
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {tuple(ACTIVATIONS)}, got {activation!r}")
+    return ACTIVATIONS[activation]
+
+
 _TANH_END = float(np.arccosh(np.sqrt(2.0)))
 
 #: The activations of the book: monotone ones (Theorem A), and ones steep only on an interval (Theorem B).

@@ -50,6 +50,12 @@ def layer_rates(layers_g, layers_f, sigma_w=1.0):
     -------
     c_g, c_f : float
         Rates of :math:`B` and of :math:`A`.
+
+    Notes
+    -----
+    The closed forms of a mode (:func:`mode_rate`, :func:`mode_time`, :func:`acceleration`, :func:`speed_up`) assume
+    moments that start at :math:`P_0 = Q_0 = I`, which ``sigma_w = 1`` gives. For another one use ``S / sigma_w**L``
+    with :math:`L = L_g + L_f` and the rates of ``sigma_w = 1``, in times :math:`\sigma_w^{2L}` as short.
     """
     if layers_g < 1 or layers_f < 1:
         raise ValueError(f"need a layer on each side of the bottleneck, got {layers_g} and {layers_f}")
@@ -85,7 +91,7 @@ def flow(A, B, sigma_yx, sigma, c_g, c_f, times, rtol=1e-10, atol=1e-12):
     Raises
     ------
     ValueError
-        If shapes do not fit.
+        If shapes do not fit, or a rate is negative.
 
     Notes
     -----
@@ -99,6 +105,7 @@ def flow(A, B, sigma_yx, sigma, c_g, c_f, times, rtol=1e-10, atol=1e-12):
             f"need A (k, d), B (d, n), sigma_yx (k, n), sigma (n, n); got {A.shape}, {B.shape}, "
             f"{sigma_yx.shape}, {sigma.shape}"
         )
+    _check_rates(d, c_g, c_f)
     root = np.sqrt(d)
 
     def slope(_, v):
@@ -188,8 +195,16 @@ def mode_rate(b, S, d, c_g, c_f, b0=0.0):
     -------
     h : ndarray
         The mode learns as :math:`\dot b = \lambda h(b)(S - b)` on white inputs of variance :math:`\lambda`.
+
+    Raises
+    ------
+    ValueError
+        If d is not positive, a rate is negative or both vanish, or ``b`` is smaller than ``b0``.
     """
     b, _, d, b0 = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (b, S, d, b0)))
+    _check_rates(d, c_g, c_f)
+    if (np.abs(b) < np.abs(b0)).any():
+        raise ValueError(f"need |b| >= |b0|, a mode does not shrink; got b={b}, b0={b0}")
     return np.sqrt((c_g + c_f) ** 2 + 4 * c_g * c_f / d * (b**2 - b0**2))
 
 
@@ -222,6 +237,7 @@ def mode_time(b, S, d, c_g, c_f, variance=1.0, b0=0.0):
     b, S, d, b0 = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (b, S, d, b0)))
     if not ((0 <= b0) & (b0 <= b) & (b < S)).all():
         raise ValueError(f"need 0 <= b0 <= b < S, got b0={b0}, b={b}, S={S}")
+    _check_rates(d, c_g, c_f)
     return _clock(np.log((S - b0) / (S - b)), b, S, d, c_g, c_f, b0) / variance
 
 
@@ -330,9 +346,19 @@ def time_to_level(A, B, target, c_g, c_f, level, variance=1.0, longest=1e5):
     -------
     t : float
         ``inf`` if the level is not reached.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, the target is zero, or not ``0 < level``.
     """
     A, B, target = (np.asarray(v, dtype=float) for v in (A, B, target))
     (k, d), n = A.shape, B.shape[1]
+    if B.shape[0] != d or target.shape != (k, n):
+        raise ValueError(f"need A (k, d), B (d, n), target (k, n); got {A.shape}, {B.shape}, {target.shape}")
+    if not level > 0 or not target.any():
+        raise ValueError(f"need level > 0 and a target that is not zero, got level={level}")
+    _check_rates(d, c_g, c_f)
     root, goal = np.sqrt(d), np.log(level * np.square(target).sum())
 
     def error(v):
@@ -378,7 +404,14 @@ def descent_steps(A, B, target, sigma, c_g, c_f, learning_rates, level, longest=
     -------
     steps : ndarray, shape (m,)
         ``inf`` where the level is not reached, or the step is too large.
+
+    Raises
+    ------
+    ValueError
+        If only one of ``A`` and ``B`` is None.
     """
+    if (A is None) != (B is None):
+        raise ValueError("need both A and B, or None for both")
     target, sigma = np.asarray(target, dtype=float), np.asarray(sigma, dtype=float)
     eta = np.asarray(learning_rates, dtype=float)[:, None, None]
     W = np.zeros((eta.size, *target.shape))
@@ -434,6 +467,11 @@ def overparametrised_slope(W, S, depth=2, rate=1.0):
     return rate * sum(
         power(U, 2 * (depth - j) / depth) @ S @ power(Vt.T, 2 * (j - 1) / depth) for j in range(1, depth + 1)
     )
+
+
+def _check_rates(d, c_g, c_f):
+    if not (np.asarray(d) > 0).all() or not (c_g >= 0 and c_f >= 0 and c_g + c_f > 0):
+        raise ValueError(f"need d > 0 and rates c_g, c_f >= 0 that are not both zero, got {d}, {c_g}, {c_f}")
 
 
 def _clock(z, b, S, d, c_g, c_f, b0):

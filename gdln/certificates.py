@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln.activations import named
+
 
 def smallest_eigenvalue(gram):
     """Smallest eigenvalue of a Gram matrix, exactly zero when it is only rounding.
@@ -75,15 +77,15 @@ def rate_bound(gram, h, c, activation):
         Pre-activations at this instant.
     c : ndarray, shape (m,)
         Output weights.
-    activation : Activation
-        Nonlinearity.
+    activation : Activation or str
+        Nonlinearity, or its name.
 
     Returns
     -------
     bound : float
         The same in mean-field and NTK scaling.
     """
-    slope = activation.both(h)[1]
+    slope = named(activation).both(h)[1]
     diagonal = c**2 @ slope**2 / len(c)
     return 2 / len(gram) * smallest_eigenvalue(gram) * float(diagonal.min())
 
@@ -134,8 +136,8 @@ def certify(gram, h0, c, y, activation, scaling="mean-field"):
         Output weights, all of one size.
     y : array_like, shape (n,)
         Targets.
-    activation : Activation
-        Nonlinearity.
+    activation : Activation or str
+        Nonlinearity, or its name.
     scaling : {"mean-field", "ntk"}, optional
         Scale of the output.
 
@@ -155,6 +157,7 @@ def certify(gram, h0, c, y, activation, scaling="mean-field"):
     from the ends of the interval with the radius at p = k/m.
     """
     gram, h0, c, y = (np.asarray(x, dtype=float) for x in (gram, h0, c, y))
+    activation = named(activation)
     size, m, n = np.abs(c), len(c), len(y)
     if scaling not in ("mean-field", "ntk"):
         raise ValueError(f"scaling must be 'mean-field' or 'ntk', got {scaling!r}")

@@ -159,6 +159,8 @@ def simulate_gates(W1, W2, gates, task, lr, n_steps, every=1):
     ------
     ValueError
         If shapes do not fit or the step is not positive.
+    FloatingPointError
+        If the descent diverges.
     """
     W1, W2, gates = (np.array(a, dtype=float) for a in (W1, W2, gates))
     n = len(task.X)
@@ -167,14 +169,17 @@ def simulate_gates(W1, W2, gates, task, lr, n_steps, every=1):
     if lr <= 0:
         raise ValueError(f"need a positive step, got lr={lr}")
     losses = []
-    for step in range(n_steps + 1):
-        hidden = gates * (task.X @ W1.swapaxes(-1, -2))
-        error = task.Y - hidden @ W2.swapaxes(-1, -2)
-        if step % every == 0:
-            losses.append((error**2).sum(axis=(-2, -1)) / (2 * n))
-        back = gates * (error @ W2)
-        W2 += lr / n * error.swapaxes(-1, -2) @ hidden
-        W1 += lr / n * back.swapaxes(-1, -2) @ task.X
+    with np.errstate(over="ignore", invalid="ignore"):  # a divergence is reported, not warned of
+        for step in range(n_steps + 1):
+            if not np.isfinite(W2).all():
+                raise FloatingPointError(f"gradient descent diverged before step {step}; try lr below {lr}")
+            hidden = gates * (task.X @ W1.swapaxes(-1, -2))
+            error = task.Y - hidden @ W2.swapaxes(-1, -2)
+            if step % every == 0:
+                losses.append((error**2).sum(axis=(-2, -1)) / (2 * n))
+            back = gates * (error @ W2)
+            W2 += lr / n * error.swapaxes(-1, -2) @ hidden
+            W1 += lr / n * back.swapaxes(-1, -2) @ task.X
     return np.stack(losses, axis=1)
 
 

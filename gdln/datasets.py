@@ -401,7 +401,7 @@ def mask_components(mask):
 def _positive(**counts):
     for name, value in counts.items():
         if value < 1 or value != int(value):
-            raise ValueError(f"need a whole number {name} >= 1, got {value}")
+            raise ValueError(f"need {name} >= 1, a whole number, got {value}")
 
 
 def _degree(n_domains, n_trained):

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.integrate import DOP853, RK45
 from scipy.optimize import brentq
 
-from gdln.activations import ACTIVATIONS, Activation
+from gdln.activations import Activation, named
 
 SCALINGS = ("mean-field", "ntk")
 _STEPPERS = {"RK45": RK45, "DOP853": DOP853}
@@ -96,8 +96,8 @@ def output(h, c, activation, scaling="mean-field"):
         Pre-activations.
     c : ndarray, shape (m,)
         Output weights.
-    activation : Activation
-        Nonlinearity.
+    activation : Activation or str
+        Nonlinearity, or its name.
     scaling : {"mean-field", "ntk"}, optional
         Scale of the output.
 
@@ -106,7 +106,7 @@ def output(h, c, activation, scaling="mean-field"):
     f : ndarray, shape (n,)
         Predictions.
     """
-    return c @ activation.both(h)[0] * _scale(len(c), scaling)
+    return c @ named(activation).both(h)[0] * _scale(len(c), scaling)
 
 
 def velocity(h, c, y, activation, scaling="mean-field"):
@@ -124,8 +124,8 @@ def velocity(h, c, y, activation, scaling="mean-field"):
         Output weights.
     y : ndarray, shape (n,)
         Targets.
-    activation : Activation
-        Nonlinearity.
+    activation : Activation or str
+        Nonlinearity, or its name.
     scaling : {"mean-field", "ntk"}, optional
         Scale of the output and time scale of the flow.
 
@@ -134,7 +134,7 @@ def velocity(h, c, y, activation, scaling="mean-field"):
     alpha_dot : ndarray, shape (m, n)
         Multiply by the Gram matrix for the velocity of ``h``.
     """
-    value, slope = activation.both(h)
+    value, slope = named(activation).both(h)
     scale = _scale(len(c), scaling)
     pull = (y - c @ value * scale) / len(y)
     gain = c if scaling == "mean-field" else c * scale
@@ -156,15 +156,15 @@ def tangent_kernel(gram, h, c, activation):
         Pre-activations.
     c : ndarray, shape (m,)
         Output weights.
-    activation : Activation
-        Nonlinearity.
+    activation : Activation or str
+        Nonlinearity, or its name.
 
     Returns
     -------
     kernel : ndarray, shape (n, n)
         The same in both scalings.
     """
-    weighted = c[:, None] * activation.both(h)[1]
+    weighted = c[:, None] * named(activation).both(h)[1]
     return gram * (weighted.T @ weighted) / len(c)
 
 
@@ -273,7 +273,7 @@ def flow(
     y : array_like, shape (n,)
         Targets.
     activation : Activation or str
-        Nonlinearity, or its name in ``ACTIVATIONS``.
+        Nonlinearity, or its name in ``gdln.activations.ACTIVATIONS``.
     times : array_like, shape (T,)
         Increasing times to record, from the integrator's dense output; integration ends at the last one.
     scaling : {"mean-field", "ntk"}, optional
@@ -300,10 +300,7 @@ def flow(
     """
     gram, h0, c, y = (np.asarray(x, dtype=float) for x in (gram, h0, c, y))
     times = np.atleast_1d(np.asarray(times, dtype=float))
-    if isinstance(activation, str):
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {tuple(ACTIVATIONS)}, got {activation!r}")
-        activation = ACTIVATIONS[activation]
+    activation = named(activation)
     n = len(y)
     if h0.shape != (len(c), n) or gram.shape != (n, n):
         raise ValueError(

@@ -91,7 +91,8 @@ class MLP(nn.Module):
         :math:`g_l`, one for all layers or one per layer.
     bias_gain : float, optional
         Standard deviation :math:`g_b` of the biases; none without it. ``"ntk"`` and ``"mean_field"`` use
-        :math:`g_b b`, :math:`b\sim\mathcal N(0,1)`; the others :math:`b\sim\mathcal N(0,g_b^2)`.
+        :math:`g_b b`, :math:`b\sim\mathcal N(0,1)`; the others :math:`b\sim\mathcal N(0,g_b^2)`. In
+        ``"mean_field"`` the output bias is of order one, so a rate that grows with the width must not move it.
     generator : torch.Generator
         Source of randomness.
     dtype : torch.dtype, optional

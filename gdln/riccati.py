@@ -227,22 +227,20 @@ def kernel_distance(moments, reference=0):
 
     Notes
     -----
-    With :math:`X^\top X = nI` the product of two kernels needs traces of second moments only (derived here).
+    With :math:`X^\top X = nI` the norm of a kernel needs traces of second moments only (derived here). The distance
+    is half the squared norm of the difference of the two kernels, each over its norm.
     """
     A, B = moments.inputs, moments.outputs
-    n_in, n_out = A.shape[-1], B.shape[-1]
-    a, b = np.trace(A, axis1=1, axis2=2), np.trace(B, axis1=1, axis2=2)
 
-    def product(i, j):
-        traces = a[i] * b[j] + a[j] * b[i]
-        return n_out * (A[i] * A[j]).sum((-2, -1)) + traces + n_in * (B[i] * B[j]).sum((-2, -1))
+    def square(A, B):
+        traces = np.trace(A, axis1=1, axis2=2) * np.trace(B, axis1=1, axis2=2)
+        return B.shape[-1] * (A**2).sum((-2, -1)) + 2 * traces + A.shape[-1] * (B**2).sum((-2, -1))
 
-    every = np.arange(len(A))
-    ref = np.full_like(every, every[reference])
-    sizes = np.sqrt(product(every, every))
+    sizes = np.sqrt(square(A, B))[:, None, None]
     if not (sizes > 0).all():
         raise ValueError("need kernels that are not zero, got weights that vanish at some time")
-    return 1 - product(every, ref) / (sizes * sizes[reference])
+    A, B = A / sizes, B / sizes
+    return square(A - A[reference], B - B[reference]) / 2  # one minus the cosine would lose small distances
 
 
 def moments_of(times, W1, W2):

@@ -210,6 +210,11 @@ def mirrored(weights, task):
     -------
     mirrored : ndarray of bool, shape (n_seeds, n_domains_in, n_domains_out)
         True where the determinant is negative.
+
+    Raises
+    ------
+    ValueError
+        If the hidden layers are narrower than the rank of the target: the determinant is zero then.
     """
     _check_fit(weights, task)
     S, M, H, n_in = weights.encoders.shape
@@ -217,6 +222,8 @@ def mirrored(weights, task):
     total = _blocks(_stack_rows(weights.decoders) @ weights.shared @ A, weights)
     U, s, Vt = np.linalg.svd(np.linalg.lstsq(task.X, task.Y, rcond=None)[0].T, full_matrices=False)
     rank = int((s > 1e-12 * s[0]).sum())
+    if rank > H:
+        raise ValueError(f"need n_hidden >= {rank}, the rank of the target, got {H}")
     return np.linalg.slogdet(U[:, :rank].T @ total @ Vt[:rank].T).sign < 0
 
 

@@ -73,12 +73,12 @@ def solve_routing(S, D, n_domains, b0, times, n_hidden=1, tau=1.0, rtol=1e-11, a
     Raises
     ------
     ValueError
-        If a count is not positive.
+        If a count is not positive, or there are neither one nor three initial strengths.
     """
     if n_domains <= 0 or n_hidden < 1:
         raise ValueError(f"need n_domains > 0 and n_hidden >= 1, got {n_domains} and {n_hidden}")
     S, D = np.broadcast_arrays(np.atleast_1d(np.asarray(S, dtype=float)), np.asarray(D, dtype=float))
-    start = np.stack([np.broadcast_to(b, S.shape) for b in (b0 if np.iterable(b0) else (b0,) * 3)])
+    start = np.stack([np.broadcast_to(b, S.shape) for b in _one_each(b0, 3)])
     times = np.asarray(times, dtype=float)
 
     def slope(t, state):
@@ -139,12 +139,19 @@ def hidden_limit(S, D, n_domains, C=0.0):
     B2 : ndarray, shape (...)
         :math:`B_1=\sqrt{(B_2^2+C)/M}` follows. At :math:`C=0`, :math:`B_2=(MS/D)^{1/3}=\sqrt MB_1`.
 
+    Raises
+    ------
+    ValueError
+        Unless S, D and M are positive.
+
     Examples
     --------
     >>> round(float(hidden_limit(185**0.5 / 4, 1 / 4, 7)), 3)
     4.566
     """
     S, D, C = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (S, D, C)))
+    if not ((S > 0).all() and (D > 0).all() and n_domains > 0):
+        raise ValueError(f"need S, D and n_domains above zero, got S={S}, D={D}, n_domains={n_domains}")
     goal = n_domains * S / D
     root = np.cbrt(goal) + np.sqrt(np.maximum(-C, 0))  # right of the root, where the cubic is convex
     for _ in range(60):
@@ -221,31 +228,61 @@ def escape_time(S, n_domains, C, b2, tau=1.0):
     -------
     t : ndarray, shape (...)
         Inversely proportional to S. Derived in chapter "Routing".
+
+    Raises
+    ------
+    ValueError
+        If ``C`` is negative or ``b2`` is not positive.
     """
     S, C, b2 = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (S, C, b2)))
+    _check_escape(C, b2)
     ratio = np.sqrt(C) / b2
     inverse = np.divide(np.arctan(ratio), ratio, out=np.ones_like(ratio), where=ratio > 0) / b2
     return tau * n_domains / S * inverse
 
 
 def escape_strength(t, S, n_domains, C, b2, tau=1.0):
-    """Hidden strength on the plateau, the law of :func:`escape_time`; infinite from that time on.
+    r"""Hidden strength on the plateau, the law of :func:`escape_time`; infinite from that time on.
 
     Parameters
     ----------
     t : array_like, shape (...)
         Times.
     S, n_domains, C, b2, tau
-        As in :func:`escape_time`, with ``C > 0``.
+        As in :func:`escape_time`; at ``C = 0`` the law is :math:`b_2/(1-Sb_2t/M\tau)`.
 
     Returns
     -------
     B2 : ndarray, shape (...)
         The error of the output is neglected, so it holds while the strength is far from its limit.
+
+    Raises
+    ------
+    ValueError
+        If ``C`` is negative or ``b2`` is not positive.
     """
-    root = np.sqrt(C)
-    phase = np.arctan(b2 / root) + S * root / (n_domains * tau) * np.asarray(t, dtype=float)
-    return np.where(phase < np.pi / 2, root * np.tan(np.minimum(phase, np.pi / 2)), np.inf)
+    t, S, C, b2 = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (t, S, C, b2)))
+    _check_escape(C, b2)
+    root, rate = np.sqrt(C), S / (n_domains * tau)
+    phase = np.arctan2(root, b2)  # left to run until the pole
+    angle = root * rate * t
+    before = np.where(C > 0, angle < phase, rate * t * b2 < 1)
+    gap = np.where(before, phase - angle, 1.0)
+    curved = root / np.tan(np.where(C > 0, gap, 1.0))
+    straight = b2 / np.where(before, 1 - rate * t * b2, 1.0)
+    return np.where(before, np.where(C > 0, curved, straight), np.inf)
+
+
+def _one_each(b0, n):
+    starts = list(b0) if np.iterable(b0) else [b0] * n
+    if len(starts) != n:
+        raise ValueError(f"need one initial strength, or {n} of them, got {len(starts)}")
+    return starts
+
+
+def _check_escape(C, b2):
+    if not ((C >= 0).all() and (b2 > 0).all()):
+        raise ValueError(f"the escape law needs C >= 0 and b2 > 0, got C={C} and b2={b2}")
 
 
 def routing_loss(strength, S, D, yy):
@@ -405,9 +442,16 @@ def solve_shared_and_dedicated(S, D, n_domains, b0, times, tau=1.0, rtol=1e-11, 
     -------
     run : SharedRun
         Derived in chapter "The race".
+
+    Raises
+    ------
+    ValueError
+        If there is not one domain, or there are neither one nor two initial strengths.
     """
     S, D = np.broadcast_arrays(np.atleast_1d(np.asarray(S, dtype=float)), np.asarray(D, dtype=float))
-    shared, dedicated = b0 if np.iterable(b0) else (b0, b0)
+    shared, dedicated = _one_each(b0, 2)
+    if n_domains < 1:
+        raise ValueError(f"need n_domains >= 1, got {n_domains}")
     start = np.repeat([shared, shared, dedicated, dedicated], S.size).astype(float)
     M, times = n_domains, np.asarray(times, dtype=float)
 

@@ -1,6 +1,7 @@
 """Training times with a bottleneck and without: tasks, one run, and its baselines on the same clock."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -227,7 +228,16 @@ def train(
     -------
     outcome : Outcome
         Times, test error, and what happened to kernel and representation.
+
+    Raises
+    ------
+    ValueError
+        If a count is below one, or the levels do not fall between 1 and 0.
     """
+    if slow < 1 or n_units < 1 or horizon < 1:
+        raise ValueError(f"need slow, n_units and horizon >= 1, got {slow}, {n_units} and {horizon}")
+    if not 1 > levels[0] or not levels[-1] > 0 or any(a <= b for a, b in pairwise(levels)):
+        raise ValueError(f"need levels that fall between 1 and 0, got {levels}")
     task, n = setting.task, len(setting.task.X)
     net = Bottleneck(setting.part, setting.part, width, fan_in)
     z0 = bottleneck.draw(net, np.vstack([task.X, task.X_test]) if test else task.X, rng)

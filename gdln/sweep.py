@@ -4,6 +4,7 @@ import itertools
 import json
 import time
 import traceback
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -61,7 +62,8 @@ def sweep(function, grid, *, fixed=None, path=None, n_jobs=None, progress=False)
     -------
     table : DataFrame
         One row a result, in the order of the grid: the parameters, the columns the function returned,
-        ``seconds`` and ``failure`` (None, or the last line of the traceback of a point that failed).
+        ``seconds`` and ``failure`` (None, or the last line of the traceback of a point that failed;
+        a warning then quotes the first).
 
     Raises
     ------
@@ -100,6 +102,15 @@ def sweep(function, grid, *, fixed=None, path=None, n_jobs=None, progress=False)
             if path is not None:
                 _append(Path(path), name, record)
             bar.update()
+
+    failed = [
+        (point, done[key]["failure"]) for key, point in zip(keys, wanted, strict=True) if done[key]["failure"]
+    ]
+    if failed:
+        point, reason = failed[0]
+        warnings.warn(
+            f"{len(failed)} of {len(wanted)} points failed, the first at {point}: {reason}", stacklevel=2
+        )
 
     rows = []
     for key, point in zip(keys, wanted, strict=True):

@@ -34,6 +34,13 @@ def test_every_notebook_is_in_step_with_its_source():
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
+def test_code_fits_its_column(page):
+    cells = re.findall(r"^```\{code-cell\}.*?^```", (ROOT / f"{page}.md").read_text(), flags=re.M | re.S)
+    code = [re.sub(r"^---\n.*?^---\n", "", cell, flags=re.M | re.S) for cell in cells]
+    assert not [line for cell in code for line in cell.splitlines() if len(line) > 84]
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
 def test_a_notebook_holds_the_code_of_its_source_and_no_directive(page):
     import jupytext
 

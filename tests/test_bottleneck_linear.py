@@ -199,6 +199,17 @@ def test_the_infinite_network_learns_white_data_in_one_step_of_the_right_size():
     np.testing.assert_array_equal(steps, [1, 3])  # 0.2 leaves a fifth a step
 
 
+def test_another_weight_scale_only_rescales_the_closed_form_of_a_mode():
+    layers, sigma_w, S, d = (1, 3), 2**0.5, 8.0, 5
+    scale, times = sigma_w ** sum(layers), np.linspace(0, 0.05, 6)
+    moments = [np.eye(1) * sigma_w ** (2 * n) for n in (layers[1], layers[0])]  # P and Q
+    rates = bl.layer_rates(*layers, sigma_w)
+    run = bl.moment_flow(np.zeros((1, 1)), *moments, np.array([[S]]), np.eye(1), *rates, d, times)
+    predicted = scale * bl.mode_strength(times * scale**2, S / scale, d, *bl.layer_rates(*layers))
+    np.testing.assert_allclose(run.W[:, 0, 0], predicted, atol=1e-8)
+    assert 0.3 * S < predicted[-1] < S
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -208,6 +219,12 @@ def test_the_infinite_network_learns_white_data_in_one_step_of_the_right_size():
         lambda: bl.mode_time(0.5, 1.0, 1, 1, 1, b0=0.6),
         lambda: bl.mode_strength(-1.0, 1.0, 1, 1, 1),
         lambda: bl.speed_up(1.0, 1, 1, 1, 1.0),
+        lambda: bl.acceleration(3.0, -1, 1, 1),
+        lambda: bl.mode_rate(1.0, 3.0, 0.1, 1, 1, b0=2.0),
+        lambda: bl.flow(np.eye(2), np.eye(2), np.eye(2), np.eye(2), -1, 1, [0, 1]),
+        lambda: bl.time_to_level(np.eye(2), np.eye(2), np.eye(2), 1, 1, -0.1),
+        lambda: bl.time_to_level(np.eye(2), np.eye(2), np.eye(3), 1, 1, 0.1),
+        lambda: bl.descent_steps(None, np.eye(2), np.eye(2), np.eye(2), 1, 1, [0.1], 0.1),
     ],
 )
 def test_impossible_arguments_are_refused(call):

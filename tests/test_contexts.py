@@ -75,3 +75,5 @@ def test_bad_arguments_are_named():
         contexts.simulate_gates(W1, W2, np.ones((8, 3)), task, 0.1, 1)
     with pytest.raises(ValueError, match="positive step"):
         contexts.simulate_gates(W1, W2, np.ones((8, 4)), task, 0.0, 1)
+    with pytest.raises(FloatingPointError, match="diverged before step"):
+        contexts.simulate_gates(W1, W2, np.ones((8, 4)), task, 50.0, 200)

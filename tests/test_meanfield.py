@@ -215,6 +215,19 @@ def test_no_certificate_at_small_output_scale_gives_the_reason():
     assert not certificate and "too far" in certificate.reason
 
 
+def test_an_activation_may_be_given_by_its_name():
+    gram, h0, c, y = problem(m=200, c_hat=500.0)
+    for function, *args in (
+        (certificates.certify, gram, h0, c, y),
+        (certificates.rate_bound, gram, h0, c),
+        (meanfield.output, h0, c),
+        (meanfield.tangent_kernel, gram, h0, c),
+    ):
+        np.testing.assert_equal(function(*args, "relu"), function(*args, ACTIVATIONS["relu"]))
+        with pytest.raises(ValueError, match="activation must be one of"):
+            function(*args, "cube")
+
+
 def test_certificates_need_output_weights_of_one_size():
     gram, h0, c, y = problem()
     with pytest.raises(ValueError, match="one size"):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.linalg.lapack import dpotrf
 
-from gdln import bayesian_linear, gates, saddle
+from gdln import bayesian_linear, gates, saddle, teachers
 from gdln import renormalization as rn
 from gdln.renormalization import GatedKernel, KernelStack, input_kernel
 
@@ -274,6 +274,14 @@ def test_targets_that_let_the_kernel_collapse_warn_and_do_not_blame_the_gates():
     with pytest.warns(RuntimeWarning, match="saddle point not reached"):
         solution = rn.solve(kernel, np.zeros(6), widths=2)
     assert not solution.converged and np.isfinite(solution.U[0]).all()
+
+
+def test_very_small_prior_weights_are_solved_although_a_step_may_overshoot_to_a_singular_matrix():
+    task = teachers.relu_teacher(40, 50, 200, np.random.default_rng(4))
+    planes = gates.random_planes(3, 50, np.random.default_rng(5), constant=True)
+    kernel = GatedKernel(input_kernel(task.X, sigma2=1e-4), planes(task.X))
+    solution = rn.solve(kernel, task.y, widths=20, sigma2=1e-4)
+    assert solution.converged and np.linalg.eigvalsh(solution.U[0]).min() > 0
 
 
 def test_jitter_is_added_only_when_the_factorisation_fails_and_is_reported(monkeypatch):

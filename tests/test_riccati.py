@@ -89,6 +89,15 @@ def test_kernel_distance_is_that_of_the_kernel_matrices():
     assert riccati.kernel_distance(riccati.moments_of([0, 1], W1, W2))[1] == pytest.approx(expected)
 
 
+def test_kernel_distance_keeps_its_digits_where_it_is_tiny():
+    rng = np.random.default_rng(5)
+    W1, W2, move = rng.standard_normal((4, 3)), rng.standard_normal((2, 4)), rng.standard_normal((4, 3))
+    steps = np.array([0.0, 1e-7, 1e-9, 1e-11])
+    far = riccati.moments_of(steps, W1 + steps[:, None, None] * move, np.stack([W2] * 4))
+    distance = riccati.kernel_distance(far)[1:]
+    np.testing.assert_allclose(distance / steps[1:] ** 2, distance[0] / steps[1] ** 2, rtol=1e-2)
+
+
 def test_strong_imbalance_keeps_the_kernel():
     rng = np.random.default_rng(6)
     sigma = task(3, 3, rng)

@@ -144,3 +144,9 @@ def test_a_decoupled_start_holds_only_the_modes_of_the_task_and_stays_so(rng):
 def test_a_hidden_layer_too_narrow_for_the_modes_is_refused(rng):
     with pytest.raises(ValueError, match="need n_hidden >= 4"):
         routes.decoupled_weights(datasets.routing(datasets.circulant_mask(3, 2)), 3, 0.1, rng)
+
+
+def test_orientation_is_not_asked_of_a_hidden_layer_that_cannot_have_one(rng):
+    task = datasets.routing(datasets.circulant_mask(3, 2))
+    with pytest.raises(ValueError, match="need n_hidden >= 4"):
+        routes.mirrored(routes.orthogonal_weights(task, 3, 0.2, 1, rng), task)

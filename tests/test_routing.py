@@ -74,6 +74,13 @@ def test_the_speed_up_grows_with_every_route_and_not_with_the_start():
         assert wait[0] / wait[1] == pytest.approx(routing.speed_up(25), rel=1e-12)
 
 
+def test_the_escape_law_starts_at_the_start_and_is_continuous_at_zero_constant():
+    t = np.linspace(0, 0.9, 10) * routing.escape_time(S[0], 7, 0.0, 0.1)
+    law = routing.escape_strength(t, S[0], 7, 0.0, 0.1)
+    assert law[0] == pytest.approx(0.1)
+    np.testing.assert_allclose(law, routing.escape_strength(t, S[0], 7, 1e-12, 0.1), rtol=1e-8)
+
+
 def test_the_speed_up_is_smooth_at_one_route():
     eps = 1e-9
     assert routing.speed_up(1 + eps) - 1 == pytest.approx(2 / 3 * eps, rel=1e-3)  # sqrt: eps/2 (1 + 1/3)
@@ -137,8 +144,21 @@ def test_descent_on_one_block_approaches_the_theory_of_sharing_at_first_order():
         (lambda: routing.sharing(9, 8), "divide n_domains=8"),
         (lambda: routing.sharing(0, 8), "n_shared=0"),
         (lambda: routing.speed_up([4, 0.9]), "n_shared >= 1"),
+        (lambda: routing.escape_time(S[0], 7, -0.01, 0.2), "C >= 0"),
+        (lambda: routing.escape_time(S[0], 7, 0.01, 0.0), "b2 > 0"),
+        (lambda: routing.escape_strength([0.0, 1.0], S[0], 7, -0.01, 0.2), "C >= 0"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_came(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_wrong_number_of_starts_and_impossible_limits_are_refused():
+    for solve, count in ((routing.solve_routing, 3), (routing.solve_shared_and_dedicated, 2)):
+        with pytest.raises(ValueError, match=f"or {count} of them"):
+            solve(1.0, 1.0, 7, (0.1,) * 5, [0.0, 1.0])
+    with pytest.raises(ValueError, match="n_domains"):
+        routing.solve_shared_and_dedicated(1.0, 1.0, 0.5, 0.1, [0.0, 1.0])
+    with pytest.raises(ValueError, match="above zero"):
+        routing.hidden_limit(0.0, 0.25, 7)

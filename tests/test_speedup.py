@@ -34,6 +34,14 @@ def test_baseline_a_is_faster_than_baseline_b(setting):
     assert (a < b).all()
 
 
+@pytest.mark.parametrize(
+    "change", [{"slow": 0}, {"n_units": 0}, {"levels": (0.01, 0.3)}, {"levels": (0.3, 0.0)}]
+)
+def test_impossible_settings_of_a_run_are_refused(change, setting):
+    with pytest.raises(ValueError, match="need"):
+        speedup.train(setting, 2, np.random.default_rng(0), **change)
+
+
 def test_a_wide_bottleneck_keeps_the_time_of_baseline_a(setting):
     run = speedup.train(setting, 400, np.random.default_rng(0), n_units=1024, test=False)
     base = speedup.baseline(setting)

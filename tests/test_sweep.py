@@ -54,7 +54,8 @@ def test_one_point_may_return_several_rows():
 
 
 def test_a_failed_point_costs_its_own_row_only():
-    table = sweep.sweep(fail_at_two, {"a": [1, 2, 3]}).set_index("a")
+    with pytest.warns(UserWarning, match="1 of 3 points failed, the first at {'a': 2}: RuntimeError: two is"):
+        table = sweep.sweep(fail_at_two, {"a": [1, 2, 3]}).set_index("a")
     assert table.loc[2, "failure"] == "RuntimeError: two is not allowed"
     np.testing.assert_array_equal(table["double"].dropna(), [2, 6])
 
