@@ -19,12 +19,12 @@ $(VENV)/done: requirements.lock pyproject.toml
 	@touch $@
 
 book: $(VENV)/done  ## build the book strictly and say where it is
-	@start=$$(date +%s); $(BIN)/jupyter-book build . -W -n --keep-going -q \
+	@start=$$(date +%s); OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/jupyter-book build . -W -n --keep-going -q \
 	  && echo "The book is at $(CURDIR)/_build/html/index.html ($$(( $$(date +%s) - start )) s)"
 
 test: lint book  ## library, notebooks, book and browser, with pytest's own summary
 	@test -x "$(CHROMIUM)" || echo "No Chromium at $(CHROMIUM): the browser tests are skipped (Debian: apt install chromium)"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules --nbval-lax --nbval-cell-timeout=240 \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --doctest-modules --nbval-lax --nbval-cell-timeout=240 \
 	  --ignore=book/_ext gdln tests book
 
 notebooks: $(VENV)/done  ## write the notebook beside each chapter

@@ -18,11 +18,18 @@ from sphinx.util.nodes import make_refnode
 from gdln.claims import METADATA_KEY
 
 logger = logging.getLogger(__name__)
-HEADER = ("claim", "source", "setting", "needed (why this tolerance)", "measured", "chapter")
+COLUMNS = {
+    "claim": 23,
+    "measured": 11,
+    "needed (why this tolerance)": 23,
+    "setting": 24,
+    "source (origin)": 19,
+}
+MISSING = {"result": 23, "why it is not here": 58, "source (origin)": 19}
 
 
 class ledger_table(nodes.General, nodes.Element):
-    """Stands for the table of one file of claims until every chapter has run."""
+    """Stands for the tables of one file of claims, one a chapter, until every chapter has run."""
 
 
 class Ledger(SphinxDirective):
@@ -103,46 +110,46 @@ def _resolve(app, doctree, docname):
             text = f"{len(measured)} claims were asserted and held in this build."
             node.replace_self(nodes.paragraph(text, text))
             continue
-        table = nodes.table(classes=["ledger"])
-        group = nodes.tgroup(cols=len(HEADER))
-        group += [nodes.colspec(colwidth=1) for _ in HEADER]
-        group += nodes.thead("", _row([[nodes.Text(h)] for h in HEADER]))
-        body = nodes.tbody()
+        chapters, missing = {}, []
         for entry in node["rows"]:
-            body += _row(_cells(app, docname, entry, measured.get(entry["key"])))
-        group += body
-        table += group
-        node.replace_self(nodes.container("", table, classes=["ledger-scroll"]))
+            if entry["key"] in measured:
+                doc, record = measured[entry["key"]]
+                chapters.setdefault(doc, []).append(_held(entry, record))
+            elif "why" in entry:
+                source = _inline(f"{entry['source']} ({entry['origin']})")
+                missing.append([_inline(entry.get("statement", entry["key"])), _inline(entry["why"]), source])
+        parts = []
+        for doc, rows in chapters.items():
+            title = app.env.titles[doc].astext()
+            link = make_refnode(app.builder, docname, doc, None, nodes.strong(title, title))
+            parts += [nodes.paragraph("", "", link), _table(COLUMNS, rows)]
+        if missing:
+            parts += [
+                nodes.paragraph("", "", nodes.strong("", "Not to be had here")),
+                _table(MISSING, missing),
+            ]
+        node.replace_self(parts)
 
 
-def _cells(app, docname, entry, found):
-    source = _inline(f"{entry['source']} ({entry['origin']})")
-    if found is None:
-        statement = _inline(entry.get("statement", entry["key"]))
-        return [
-            statement,
-            source,
-            _inline(entry.get("setting", "–")),
-            _inline(entry.get("why", "–")),
-            [_t("–")],
-            [_t("–")],
-        ]
-    doc, record = found
+def _held(entry, record):
+    """Cells of a claim that was asserted in this build."""
     needed = record["criterion"] + (f" ({entry['tolerance']})" if "tolerance" in entry else "")
-    title = app.env.titles[doc].astext()
-    link = make_refnode(app.builder, docname, doc, None, nodes.Text(title))
     return [
         _inline(record["statement"]),
-        source,
-        _inline(entry.get("setting", "–")),
+        [nodes.Text(f"{record['measured']:.4g}")],
         _inline(needed),
-        [_t(f"{record['measured']:.4g}")],
-        [link],
+        _inline(entry.get("setting", "–")),
+        _inline(f"{entry['source']} ({entry['origin']})"),
     ]
 
 
-def _t(text):
-    return nodes.Text(text)
+def _table(columns, rows):
+    group = nodes.tgroup(cols=len(columns))
+    group += [nodes.colspec(colwidth=width) for width in columns.values()]
+    group += nodes.thead("", _row([[nodes.Text(name)] for name in columns]))
+    group += nodes.tbody("", *map(_row, rows))
+    table = nodes.table("", group, classes=["ledger", "colwidths-given"])
+    return nodes.container("", table, classes=["ledger-scroll"])
 
 
 def _row(cells):
