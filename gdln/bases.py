@@ -23,8 +23,9 @@ class Bases:
     D : ndarray, shape (n_pairs, n_modes)
         Diagonal of :math:`V^\top\Sigma^x(j,p)V`.
     residual : float
-        Norm of all that is not diagonal, relative to the norm of all correlations. Zero means that the reduction is
-        exact; otherwise another choice of bases may leave a little less.
+        Norm of all that is not diagonal, relative to the norm of all correlations. Zero, with columns that are
+        orthonormal where they are not zero, means that the reduction is exact; where the correlations do not
+        diagonalise the columns need not be orthonormal, and another choice may leave a little less.
     """
 
     inputs: dict
