@@ -188,5 +188,6 @@ def test_the_code_in_the_readme_runs():
 
 
 def test_every_part_of_the_ledger_is_shown():
-    shown = set(re.findall(r"\{ledger\} (\S+)", (ROOT / "book" / "ledger.md").read_text()))
-    assert shown == {path.name for path in (ROOT / "book" / "claims").glob("*.yml")}
+    lists = re.findall(r"\{ledger\} (.+)", (ROOT / "book" / "ledger.md").read_text())
+    shown = " ".join(lists).split()
+    assert sorted(shown) == sorted(path.name for path in (ROOT / "book" / "claims").glob("*.yml"))

@@ -29,18 +29,22 @@ MISSING = {"result": 23, "why it is not here": 58, "source (origin)": 19}
 
 
 class ledger_table(nodes.General, nodes.Element):
-    """Stands for the tables of one file of claims, one a chapter, until every chapter has run."""
+    """Stands for tables of claims, one a chapter, until every chapter has run."""
 
 
 class Ledger(SphinxDirective):
-    """``{ledger} race.yml`` shows the claims of ``book/claims/race.yml``."""
+    """``{ledger} race.yml race_routing.yml`` shows the claims of these files of ``book/claims``, chapter by chapter."""
 
     required_arguments = 1
+    final_argument_whitespace = True
 
     def run(self):
-        path = Path(self.env.srcdir) / "book" / "claims" / self.arguments[0]
-        self.env.note_dependency(str(path))
-        return [ledger_table(rows=yaml.safe_load(path.read_text()) or [])]
+        rows = []
+        for name in self.arguments[0].split():
+            path = Path(self.env.srcdir) / "book" / "claims" / name
+            self.env.note_dependency(str(path))
+            rows += yaml.safe_load(path.read_text()) or []
+        return [ledger_table(rows=rows)]
 
 
 class ClaimCount(SphinxDirective):
