@@ -55,7 +55,7 @@ def layer_rates(layers_g, layers_f, sigma_w=1.0):
     -----
     The closed forms of a mode (:func:`mode_rate`, :func:`mode_time`, :func:`acceleration`, :func:`speed_up`) assume
     moments that start at :math:`P_0 = Q_0 = I`, which ``sigma_w = 1`` gives. For another one use ``S / sigma_w**L``
-    with :math:`L = L_g + L_f` and the rates of ``sigma_w = 1``, in times :math:`\sigma_w^{2L}` as short.
+    with :math:`L = L_g + L_f` and the rates of ``sigma_w = 1``, and divide the times by :math:`\sigma_w^{2L}`.
     """
     if layers_g < 1 or layers_f < 1:
         raise ValueError(f"need a layer on each side of the bottleneck, got {layers_g} and {layers_f}")

@@ -144,10 +144,9 @@ class Problem:
             lams[l], priors_[l] = lam, self._prior_factor(above, l)
             above = L[l] = priors_[l] @ lam
             entropy += self.widths[l] * ((lam**2).sum() - 2 * log_diagonal.sum() - self.sizes[l])
+        # where an inverse would be rounding errors the line search has to step back
         if any(np.ptp(np.log(np.diag(l))) > 18 for l in L):
-            return (
-                None  # an order parameter whose inverse would be rounding errors: the line search steps back
-            )
+            return None
         U = tuple(l @ l.T for l in L)
         try:
             data = self.data_term(U[0])
