@@ -19,10 +19,10 @@ from gdln.claims import METADATA_KEY
 
 logger = logging.getLogger(__name__)
 COLUMNS = {
-    "claim": 23,
-    "measured": 11,
-    "needed (why this tolerance)": 23,
-    "setting": 24,
+    "claim": 22,
+    "measured": 15,
+    "needed (why this tolerance)": 22,
+    "setting": 22,
     "source (origin)": 19,
 }
 MISSING = {"result": 23, "why it is not here": 58, "source (origin)": 19}
