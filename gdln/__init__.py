@@ -2,7 +2,7 @@
 
 The modules stand on four floors and import only from their own floor or below, never in a circle:
 
-- ground: ``claims``, ``plotting``, ``results``, ``sweep``, and what only integrates, ``integration``;
+- ground: ``checks``, ``claims``, ``plotting``, ``results``, ``sweep``, and what only integrates, ``integration``;
 - objects: data (``datasets``, ``images``, ``teachers``), gated graphs (``graph``, ``propagation``,
   ``bases``), gates and their kernels (``gates``, ``patches``, ``gated_kernels``), kernels of wide networks
   (``moments``, ``kernels``, ``tangent``, ``features``, ``activations``);

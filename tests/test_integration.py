@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from gdln.checks import Diverged
 from gdln.integration import integrate
 from gdln.linear import mode_strength
 
@@ -32,11 +33,32 @@ def test_the_start_and_repeated_times_are_recorded_as_they_are():
     np.testing.assert_array_equal(integrate(logistic, [0.1, 0.2], [5.0]), [[0.1, 0.2]])
 
 
-def test_a_flow_that_blows_up_says_where_and_bad_times_are_named():
-    with pytest.raises(FloatingPointError, match="stopped at t="):
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("begin", [0.0, 0.5])
+def test_a_flow_that_stops_being_finite_ends_with_its_time(bad, begin):
+    calls = iter(range(10_000))  # a run that does not end runs out of them
+
+    def slope(t, v):
+        next(calls)
+        return -v if t < begin else bad * v
+
+    with pytest.raises(Diverged, match="stopped at t=") as caught, np.errstate(all="ignore"):
+        integrate(slope, [1.0], [0, 2])
+    assert abs(caught.value.time - begin) < 1e-6
+
+
+def test_a_flow_that_blows_up_says_where_and_bad_arguments_are_named():
+    with pytest.raises(Diverged, match="stopped at t=") as caught, np.errstate(all="ignore"):
         integrate(lambda t, v: v**2, [1.0], [0, 2])
+    assert abs(caught.value.time - 1) < 1e-6  # 1 / (1 - t)
     for times in ([1.0, 0.5], [], [0.0, np.nan], [[0.0, 1.0]]):
-        with pytest.raises(ValueError, match="finite times that do not decrease"):
+        with pytest.raises(ValueError, match="^times needs"):
             integrate(logistic, [0.1, 0.1], times)
-    with pytest.raises(ValueError, match="start must be finite"):
-        integrate(logistic, [0.1, np.nan], [0, 1])
+    for start in ([0.1, np.nan], [[0.1, 0.2]]):
+        with pytest.raises(ValueError, match="^start needs"):
+            integrate(logistic, start, [0, 1])
+    with pytest.raises(ValueError, match="^rtol needs"):
+        integrate(logistic, [0.1, 0.1], [0, 1], 0, 0)
+    with pytest.raises(TypeError, match="^slope needs a function"):
+        integrate(1.0, [0.1, 0.1], [0, 1])
+    assert integrate(logistic, [0.1, 0.1], [-2.0, -1.0]).shape == (2, 2)
