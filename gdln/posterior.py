@@ -7,6 +7,7 @@ kernels of :mod:`gdln.renormalization`, and share no code with it.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +108,10 @@ def diagnostics(draws):
     effective, r_hat : ndarray, shape (...)
         With a single chain, R-hat splits it in two.
     """
-    import arviz
+    with warnings.catch_warnings():
+        # once a day, a stamp in the user's cache folder decides, arviz announces its next version at the import
+        warnings.simplefilter("ignore", FutureWarning)
+        import arviz
 
     draws = np.asarray(draws, dtype=float)
     data = arviz.convert_to_dataset(draws)

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.linalg import cho_factor, cho_solve
@@ -131,3 +135,12 @@ def test_bad_input_is_refused(sampler, change, message):
     numbers = {"sigma2": 1.0, "temperature": 0.1, "rng": rng, "n_draws": 10}
     with pytest.raises(ValueError, match=message):
         getattr(posterior, sampler)(**(dict(zip(names, data(rng), strict=True)) | size | numbers | change))
+
+
+def test_diagnostics_say_nothing_in_a_home_never_used_before(tmp_path):
+    code = "import numpy; from gdln import posterior; posterior.diagnostics(numpy.eye(4))"
+    homes = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **homes}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
