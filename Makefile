@@ -15,7 +15,7 @@ $(VENV)/done: requirements.lock pyproject.toml
 	  || { echo "Python 3.11 or newer is needed: install it (Debian: apt install python3 python3-venv) or name it, make PYTHON=python3.12 book"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock -e . \
-	  || { echo "Installing failed: the Python package index must be reachable for the first run (behind a proxy, set HTTPS_PROXY)"; exit 1; }
+	  || { echo "Installing failed for the reason pip gives above (the first run needs the Python package index; behind a proxy, set HTTPS_PROXY)"; exit 1; }
 	@touch $@
 
 book: $(VENV)/done  ## build the book strictly and say where it is

@@ -1,23 +1,26 @@
 #!/usr/bin/env python
 """Write requirements.lock, exact versions of all that ``make book`` and ``make test`` install, and environment.yml.
 
-Runs pip-tools on pyproject.toml's ranges, without any index address in the result. PyTorch is held at the version
-the book was written with. A local build tag such as ``+cpu`` is dropped, since only one index knows it, and PyTorch's
-GPU packages are left to pip, which adds them where PyTorch's own build asks for them.
+pip resolves pyproject.toml's ranges for the oldest Python the project promises, so that no pin asks for a newer one.
+Only names and versions are written, never where a package was found. PyTorch is held at the version the book was
+written with. A local build tag such as ``+cpu`` is dropped, since only one index knows it, and PyTorch's GPU packages
+are left to pip, which adds them where PyTorch's own build asks for them.
 """
 
+import json
 import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("train", "sampling", "cluster", "book", "test")
-HELD = "torch==2.13.0\n"
+OLDEST = "3.11.0"
+HELD = "torch==2.13.0"
 HEAD = """\
 # Exact versions of everything `make book` and `make test` install.
-# Generated from the ranges in pyproject.toml by: make lock
+# Generated from the ranges in pyproject.toml, for Python {oldest}, by: make lock
 """
 RUNTIME = ("numpy", "scipy", "scikit-learn", "matplotlib", "joblib", "pandas", "pooch", "tqdm", "torch", "arviz",
            "mpmath", "plotly", "ipykernel")  # fmt: skip
@@ -38,47 +41,48 @@ dependencies:
 
 def main():
     """Resolve, clean and write."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as held:
-        held.write(HELD)
-        held.flush()
-        found = resolve(held.name)
-    pins = sorted({m[0] for m in re.finditer(r"^[A-Za-z0-9][\w.\-]*==[^\s+;]+", found, re.M)})
-    pins = [pin for pin in pins if not pin.startswith(("nvidia-", "triton"))]
-    (ROOT / "requirements.lock").write_text(HEAD + "\n".join(pins) + "\n")
+    if sys.version_info[:2] != tuple(map(int, OLDEST.split(".")[:2])):
+        sys.exit(
+            f"make lock needs a Python of the series of {OLDEST}: pip reads markers for the one it runs on"
+        )
+    pins = clean(resolve([*ranges(), HELD]))
+    lines = "".join(f"{name}=={version}\n" for name, version in pins.items())
+    (ROOT / "requirements.lock").write_text(HEAD.format(oldest=OLDEST) + lines)
+    (ROOT / "environment.yml").write_text(environment(pins))
 
-    (ROOT / "environment.yml").write_text(environment(dict(pin.split("==") for pin in pins)))
+
+def ranges():
+    """Return the ranges of pyproject.toml, extras included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={OLDEST.removesuffix('.0')}", project["requires-python"]
+    return sum(project["optional-dependencies"].values(), project["dependencies"])
+
+
+def resolve(requirements):
+    """Return what pip would install for the oldest Python, name and version of each."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.json")
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
+        command += ["--python-version", OLDEST, "--only-binary", ":all:", "--target", folder]
+        done = subprocess.run([*command, "--report", report, *requirements])
+        if done.returncode:
+            sys.exit("nothing was written: pip found no versions that go together, see above")
+        return [
+            (i["metadata"]["name"], i["metadata"]["version"])
+            for i in json.loads(report.read_text())["install"]
+        ]
+
+
+def clean(found):
+    """Return the pins by name: names as the index spells them, no local build tags, no GPU packages."""
+    pins = {re.sub(r"[-_.]+", "-", name).lower(): version.partition("+")[0] for name, version in found}
+    return {name: pins[name] for name in sorted(pins) if not name.startswith(("nvidia-", "triton"))}
 
 
 def environment(pins):
     """Return the conda environment of Binder: what a reader's kernel needs, at the lock's versions."""
     lines = [f"  - {CONDA.get(name, name)}={pins[name]}" for name in RUNTIME]
     return ENVIRONMENT.format(packages="\n".join(lines))
-
-
-def resolve(constraint):
-    """Return what pip-tools prints for all extras under a file of constraints."""
-    command = [
-        sys.executable,
-        "-m",
-        "piptools",
-        "compile",
-        "--quiet",
-        "--strip-extras",
-        "--no-header",
-        "--upgrade",
-    ]
-    command += ["--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links", "--no-annotate"]
-    command += ["--allow-unsafe", *[f"--extra={extra}" for extra in EXTRAS]]
-    command += [
-        "--output-file=-",
-        "--no-emit-options",
-        "--dry-run",
-        "--constraint",
-        constraint,
-        "pyproject.toml",
-    ]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return done.stdout + done.stderr
 
 
 if __name__ == "__main__":

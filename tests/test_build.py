@@ -1,12 +1,15 @@
 """A small book, built with the real configuration and extensions, keeps its promises when something changes."""
 
+import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTER = """\
@@ -40,6 +43,27 @@ With $v$.
 ```{ledger} small.yml
 ```
 """
+
+
+def test_every_locked_version_installs_on_the_first_python_we_promise():
+    pins = dict(line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines()[2:])
+    needs = {}
+    for name, version in pins.items():
+        try:
+            found = metadata(name)
+        except PackageNotFoundError:
+            continue
+        if found["Version"].partition("+")[0] == version:
+            needs[name] = found["Requires-Python"] or ""
+    assert len(needs) > 100
+    assert not [name for name, need in needs.items() if "3.11.0" not in SpecifierSet(need)]
+
+
+def test_the_lock_holds_names_and_versions_and_nothing_else():
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert [line for line in lines if line.startswith("#")] == lines[:2]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines[2:])
+    assert lines[2:] == sorted(lines[2:], key=lambda line: line.partition("==")[0])
 
 
 @pytest.fixture
