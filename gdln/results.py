@@ -6,7 +6,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "book" / "data"
+_HERE = Path(__file__).resolve().parent
+#: Where the committed results lie: inside an installed library, and in the book's ``data`` folder in a checkout.
+FOLDER = next((p for p in (_HERE / "stored", _HERE.parent / "book" / "data") if p.is_dir()), _HERE / "stored")
 
 
 def load(name, folder=None):
@@ -17,7 +19,7 @@ def load(name, folder=None):
     name : str
         Name of the file without ``.json``.
     folder : path, optional
-        Where to look; the book's ``data`` folder unless given (or named by ``GDLN_RESULTS``).
+        Where to look; unless given, the folder named by ``GDLN_RESULTS``, then :data:`FOLDER`.
 
     Returns
     -------
@@ -32,7 +34,7 @@ def load(name, folder=None):
     path = _folder(folder) / f"{name}.json"
     if not path.is_file():
         raise FileNotFoundError(f"no result {name!r} in {path.parent}; make it with scripts/make_{name}.py")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def save(name, parameters, results, packages=("numpy", "scipy"), folder=None):
@@ -67,7 +69,7 @@ def save(name, parameters, results, packages=("numpy", "scipy"), folder=None):
     record = {"parameters": parameters, "versions": versions, "results": results}
     path = _folder(folder) / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+    path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return path
 
 
