@@ -8,13 +8,11 @@ trained three-layer network.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.integrate import DOP853, RK45
-from scipy.optimize import brentq
 
 from gdln.activations import Activation, named
+from gdln.integration import METHODS, record
 
 SCALINGS = ("mean-field", "ntk")
-_STEPPERS = {"RK45": RK45, "DOP853": DOP853}
 
 
 def draw_units(n_units, n_features, rng, c_hat=1.0):
@@ -205,8 +203,50 @@ class Flow:
         """Kernel of the flow at record ``k``, shape (n, n)."""
         return tangent_kernel(self.gram, self.features(k), self.c, self.activation)
 
-    def rate(self, k=-1):
-        r"""Rate :math:`-\frac{d}{dt}\ln\mathcal L = \frac2n\,\zeta^\top K\zeta/|\zeta|^2` at record ``k``."""
+    def rates(self):
+        r"""Rates :math:`-\Delta\ln\mathcal L/\Delta t` between records, measured on the losses alone.
+
+        Returns
+        -------
+        rates : ndarray, shape (T - 1,)
+            Number k is the mean rate between records k and k + 1; infinite where the loss reaches zero.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two records or the loss is zero before the last one.
+        """
+        if len(self.times) < 2 or not self.loss[:-1].all():
+            raise ValueError(
+                f"a rate needs two records and a loss that is not zero between them, got {len(self.times)} "
+                f"records and losses down to {self.loss.min():.3g}"
+            )
+        with np.errstate(divide="ignore"):
+            return -np.diff(np.log(self.loss)) / np.diff(self.times)
+
+    def kernel_rate(self, k=-1):
+        r"""Rate by the kernel at record ``k``, :math:`\frac2n\,\zeta^\top K\zeta/|\zeta|^2`.
+
+        This is :math:`-\frac{d}{dt}\ln\mathcal L` as long as no pre-activation stays at a kink. A pair of unit and
+        sample that slides along one (see :func:`flow`) has an effective slope between the two of the activation, and
+        the record shows one of the two: with ReLU and leaky ReLU this number may be off by a factor of several, and
+        only :meth:`rates` is the rate.
+
+        Parameters
+        ----------
+        k : int, optional
+            Record.
+
+        Returns
+        -------
+        rate : float
+            Not negative.
+
+        Raises
+        ------
+        ValueError
+            If the loss is zero there.
+        """
         h = self.features(k)
         zeta = output(h, self.c, self.activation, self.scaling) - self.y
         if not zeta.any():
@@ -256,11 +296,18 @@ def flow(
     method="RK45",
     rtol=None,
     atol=None,
+    max_steps=100_000,
 ):
     r"""Gradient flow of the loss, integrated in the space of pre-activations.
 
     :math:`\dot h_i(x_a) = -\frac{c_i}{n}\sum_b G_{ab}\,\sigma'(h_i(x_b))\,\zeta_b`. One evaluation costs
     one product of an m x n and an n x n matrix, whatever the number of features.
+
+    At a kink of the activation the velocity jumps. Where it points towards the kink from both sides, the solution (in
+    the sense of Filippov) slides along :math:`h_i(x_b) = 0` with a slope between the two one-sided ones, such that
+    :math:`\dot h_i(x_b) = 0`. The integrator does not know about it: its steps cross the kink to and fro, as short as
+    the tolerance demands, and the mean of the two slopes is the effective one. ``h`` and the loss are those of the
+    sliding solution up to the tolerance; the slope at a recorded state is not.
 
     Parameters
     ----------
@@ -287,6 +334,9 @@ def flow(
         Its tolerances, on ``alpha``. By default 1e-6 and 1e-8, or 1e-4 and 1e-5 when the activation has kinks (each
         unit that crosses one makes the velocity jump, and no step controller gains from chasing them); ``atol`` is
         scaled with the expected movement, :math:`1/\hat c` and in NTK scaling :math:`1/(\hat c\sqrt m)`.
+    max_steps : int, optional
+        Steps allowed. Sliding along kinks needs a number that grows like the inverse of the tolerances; runs of the
+        book need a few thousand.
 
     Returns
     -------
@@ -297,6 +347,10 @@ def flow(
     ------
     ValueError
         If shapes do not fit, times do not increase from zero or later, or an option is unknown.
+    gdln.checks.Diverged
+        If the integrator gives up; carries the time.
+    RuntimeError
+        If the steps run out; tells at which time.
     """
     gram, h0, c, y = (np.asarray(x, dtype=float) for x in (gram, h0, c, y))
     times = np.atleast_1d(np.asarray(times, dtype=float))
@@ -314,11 +368,13 @@ def flow(
         raise ValueError("need finite times that increase and are not negative")
     if stop_ratio is not None and not 0 < stop_ratio < 1:
         raise ValueError(f"stop_ratio must lie between 0 and 1, got {stop_ratio}")
-    if method not in _STEPPERS:
-        raise ValueError(f"method must be one of {tuple(_STEPPERS)}, got {method!r}")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {tuple(METHODS)}, got {method!r}")
     reach = np.abs(c).max() * len(c) * _scale(len(c), scaling)
-    rtol = rtol or (1e-6 if activation.smooth else 1e-4)
-    atol = atol or (1e-8 if activation.smooth else 1e-5) * min(1.0, 1 / reach)
+    if rtol is None:
+        rtol = 1e-6 if activation.smooth else 1e-4
+    if atol is None:
+        atol = (1e-8 if activation.smooth else 1e-5) * min(1.0, 1 / reach)
 
     def features(state):
         h = state.reshape(h0.shape) @ gram
@@ -333,31 +389,33 @@ def flow(
         return velocity(features(state), c, y, activation, scaling).ravel()
 
     start = np.zeros(h0.size)
-    target = None if stop_ratio is None else stop_ratio * loss(start)
-    stepper = _STEPPERS[method](slope, 0.0, start, times[-1], rtol=rtol, atol=atol)
-    records = [(t, start) for t in times[:1] if t == 0]
-    waiting = times[len(records) :]
-    while stepper.status == "running":
-        stepper.step()
-        stopped = target is not None and loss(stepper.y) <= target
-        if not stopped and not (waiting.size and waiting[0] <= stepper.t):
-            continue
-        between = stepper.dense_output()
-        end = stepper.t
-        if stopped and loss(between(stepper.t_old)) > target:
-            end = brentq(lambda t, at=between: np.log(loss(at(t)) / target), stepper.t_old, stepper.t)
-        due = waiting[waiting <= end]
-        records += [(t, between(t)) for t in due]
-        waiting = waiting[len(due) :]
-        if stopped:
-            records += [(end, between(end))] if not len(due) or due[-1] < end else []
-            break
-    if stepper.status == "failed":
-        raise RuntimeError("the integrator could not reach the last time; lower rtol or shorten the flow")
-    alpha = np.array([state for _, state in records]).reshape(-1, *h0.shape)
-    losses = np.array([loss(state) for _, state in records])
-    reached = np.array([t for t, _ in records])
-    return Flow(reached, losses, alpha, gram, h0, c, y, activation, scaling, stepper.nfev)
+    stop = None
+    if stop_ratio is not None:
+        target = stop_ratio * loss(start)
+
+        def stop(state):
+            now = loss(state)
+            return np.log(now / target) if now > 0 else -np.inf
+
+    # the start is no record unless asked for; the records must not change the steps, because chattering at kinks
+    # would amplify the change
+    early = times[0] > 0
+    run = record(
+        slope,
+        start,
+        np.concatenate([[0.0], times]) if early else times,
+        method=method,
+        rtol=rtol,
+        atol=atol,
+        cut=False,
+        stop=stop,
+        max_steps=max_steps,
+    )
+    first = int(early and len(run.times) > 1)
+    reached, states = run.times[first:], run.states[first:]
+    losses = np.array([loss(state) for state in states])
+    alpha = states.reshape(-1, *h0.shape)
+    return Flow(reached, losses, alpha, gram, h0, c, y, activation, scaling, run.evaluations)
 
 
 def _scale(n_units, scaling):

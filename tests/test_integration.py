@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gdln.checks import Diverged
-from gdln.integration import integrate
+from gdln.integration import METHODS, integrate, record
 from gdln.linear import mode_strength
 
 
@@ -62,3 +62,32 @@ def test_a_flow_that_blows_up_says_where_and_bad_arguments_are_named():
     with pytest.raises(TypeError, match="^slope needs a function"):
         integrate(1.0, [0.1, 0.1], [0, 1])
     assert integrate(logistic, [0.1, 0.1], [-2.0, -1.0]).shape == (2, 2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("cut", [True, False])
+def test_an_early_stop_is_found_and_is_the_last_record(method, cut):
+    run = record(
+        lambda t, v: -v, [1.0], [0.0, 0.2, 9.0], method=method, cut=cut, stop=lambda v: v[0] - 0.5, rtol=1e-8
+    )
+    np.testing.assert_allclose(run.times, [0.0, 0.2, np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(run.states[:, 0], [1, np.exp(-0.2), 0.5], rtol=1e-6)
+
+
+def test_a_stop_that_holds_at_the_start_ends_there():
+    run = record(lambda t, v: -v, [1.0], [0.0, 1.0], stop=lambda v: v[0] - 2)
+    assert run.times.tolist() == [0.0] and run.states.tolist() == [[1.0]]
+
+
+def test_uncut_steps_do_not_depend_on_the_recorded_times():
+    few, many = (record(logistic, [0.1, 0.1], np.linspace(0, 9, k), cut=False) for k in (2, 500))
+    np.testing.assert_array_equal(few.states[-1], many.states[-1])
+    assert record(logistic, [0.1, 0.1], np.linspace(0, 9, 500)).evaluations > many.evaluations
+
+
+def test_steps_that_run_out_and_options_out_of_range_are_named():
+    with pytest.raises(RuntimeError, match="took 3 steps and got to t="):
+        record(logistic, [0.1, 0.1], [0, 9], max_steps=3)
+    for bad in ({"method": "Euler"}, {"rtol": np.nan}, {"atol": -1.0}, {"max_steps": 0}):
+        with pytest.raises(ValueError, match=f"^{next(iter(bad))} needs"):
+            record(logistic, [0.1, 0.1], [0, 9], **bad)

@@ -86,14 +86,61 @@ def test_the_rate_is_the_logarithmic_derivative_of_the_loss(scaling):
     run = meanfield.flow(
         gram, h0, c, y, "tanh", [3 - step, 3, 3 + step], scaling=scaling, rtol=1e-10, atol=1e-12
     )
-    difference = -np.log(run.loss[2] / run.loss[0]) / (2 * step)
-    assert difference == pytest.approx(run.rate(1), rel=1e-5)
+    assert run.rates().mean() == pytest.approx(run.kernel_rate(1), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "g, rtol, atol, error", [(0.3, None, None, 3e-3), (0.6, None, None, 3e-3), (0.6, 1e-5, 1e-6, 1e-4)]
+)
+def test_a_unit_slides_along_a_kink_as_filippov_says(g, rtol, atol, error):
+    # by hand: h_1 = 0 stays, zeta_2' = -(1 - g^2) zeta_2 / 2, as long as 0 < -g zeta_2 / zeta_1 < 1
+    gram, y, times = np.array([[1, g], [g, 1]]), np.array([-1.5, 2.0]), np.linspace(0, 0.9, 4)
+    run = meanfield.flow(gram, [[0.0, 0.5]], [1.0], y, "relu", times, rtol=rtol, atol=atol)
+    moving = 1.5**2 * np.exp(-(1 - g**2) * times)
+    assert np.abs(run.loss / ((1.5**2 + moving) / 4) - 1).max() < error
+    assert abs(run.features()[0, 0]) < 10 * error
+    # the formula takes a one-sided slope, here zero, and is no rate
+    assert run.kernel_rate(0) == pytest.approx(moving[0] / (1.5**2 + moving[0]), rel=1e-12)
+    assert run.kernel_rate(0) > 1.05 * run.rates()[0]
+
+
+def test_a_flow_that_runs_out_of_steps_says_so_and_where():
+    gram, y = np.array([[1, 0.6], [0.6, 1]]), [-1.5, 2.0]
+    with pytest.raises(RuntimeError, match=r"took 50 steps and got to t=.* of 6: loosen rtol"):
+        meanfield.flow(gram, [[0.0, 0.5]], [1.0], y, "relu", [6.0], max_steps=50)
+    for bad in ({"max_steps": 0}, {"rtol": np.nan}, {"atol": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            meanfield.flow(gram, [[0.0, 0.5]], [1.0], y, "relu", [6.0], **bad)
+
+
+def test_the_recorded_times_do_not_change_the_flow():
+    gram, h0, c, y = problem()
+    few, many = (meanfield.flow(gram, h0, c, y, "relu", np.linspace(0, 50, k)) for k in (2, 101))
+    assert few.evaluations == many.evaluations and few.loss[-1] == many.loss[-1]
+
+
+def test_rates_need_two_records_and_a_loss():
+    gram, h0, c, y = problem()
+    with pytest.raises(ValueError, match="got 1 records"):
+        meanfield.flow(gram, h0, c, y, "sine", [1.0]).rates()
+    fitted = meanfield.flow(gram, 0 * h0, c, 0 * y, "sine", [0.0, 1.0])
+    with pytest.raises(ValueError, match="not zero"):
+        fitted.rates()
+    with pytest.raises(ValueError, match="loss is zero"):
+        fitted.kernel_rate()
+
+
+def test_a_flow_that_starts_at_zero_loss_is_stopped_there():
+    gram, h0, c, y = problem()
+    run = meanfield.flow(gram, 0 * h0, c, 0 * y, "sine", [0.0, 1.0], stop_ratio=0.1)
+    assert run.times.tolist() == [0.0] and run.loss.tolist() == [0.0]
 
 
 def test_both_scalings_start_with_the_same_rate():
     gram, h0, c, y = problem()
     rates = [
-        meanfield.flow(gram, h0, c, y, "sine", [0.0, 1.0], scaling=s).rate(0) for s in meanfield.SCALINGS
+        meanfield.flow(gram, h0, c, y, "sine", [0.0, 1.0], scaling=s).kernel_rate(0)
+        for s in meanfield.SCALINGS
     ]
     assert rates[0] == pytest.approx(rates[1], rel=1e-12)
 
