@@ -1,8 +1,8 @@
 r"""Real images: built-in digits, idx and CIFAR-10 files, and the families of domains made from one image set.
 
 Nothing is downloaded unless :func:`fetch` is called. :func:`load` looks in the folder named by the
-environment variable ``GDLN_DATA``, whose files it checks for their format only, and then among the
-files fetched before.
+environment variable ``GDLN_DATA``, whose files it checks for their format only, then among the
+files fetched before, and for Fashion-MNIST where Debian's package ``dataset-fashion-mnist`` puts it.
 """
 
 import gzip
@@ -10,12 +10,15 @@ import itertools
 import math
 import os
 import tarfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_digits
+
+from gdln import checks
 
 _IDX = {
     ("train", "images"): "train-images-idx3-ubyte",
@@ -25,6 +28,16 @@ _IDX = {
 }
 _CIFAR = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
 _CIFAR_ARCHIVE = "cifar-10-binary.tar.gz"
+_CIFAR_RECORD, _CIFAR_MOST = 3073, 10_000  # bytes of an image with its label; images of a published batch
+_IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+#: Folders a set comes in: ours, the one of its own archive, torchvision's.
+_ALIASES = {
+    "mnist": ("mnist", "MNIST"),
+    "fashion": ("fashion", "fashion-mnist", "FashionMNIST"),
+    "kmnist": ("kmnist", "KMNIST"),
+    "cifar10": ("cifar10",),
+}
+_DEBIAN = {"fashion": (Path("/usr/share/datasets/fashion-mnist"), "dataset-fashion-mnist")}
 
 #: Where each set is published, and the MD5 sums of the files as published there.
 SOURCES = {
@@ -69,7 +82,8 @@ class ImageSet:
     Attributes
     ----------
     X : ndarray, shape (n, n_pixels)
-        Pixels between 0 and 1, row by row; colour images channel by channel.
+        Pixels between 0 and 1, row by row; colour images channel by channel. Arrays of floats are kept in their
+        precision.
     labels : ndarray of int, shape (n,)
         Classes.
     shape : tuple of int
@@ -81,23 +95,38 @@ class ImageSet:
     shape: tuple
 
     def __post_init__(self):
+        X = checks.array("X", self.X, shape=("n", "n_pixels"))
+        labels = checks.array("labels", self.labels, shape=("n",), dtype=int)
+        # floats of another width are a choice, as single precision for training; all else becomes the standard type
+        if not (type(self.X) is np.ndarray and self.X.dtype.kind == "f"):
+            object.__setattr__(self, "X", X)
+        if not (type(self.labels) is np.ndarray and self.labels.dtype == np.int64):
+            object.__setattr__(self, "labels", labels)
+        shape = checks.array("shape", self.shape, ndim=1, dtype=int, least=1)
+        object.__setattr__(self, "shape", tuple(shape.tolist()))
         if self.X.shape != (len(self.labels), math.prod(self.shape)):
             raise ValueError(
-                f"need {len(self.labels)} images of {math.prod(self.shape)} pixels, got array {self.X.shape}"
+                f"X needs {len(self.labels)} images of {math.prod(self.shape)} pixels, as labels and shape say, got an"
+                f" array of shape {self.X.shape}"
             )
 
     def __len__(self):
         return len(self.labels)
 
     def subset(self, index):
-        """The images at ``index`` (integers, a slice or a boolean mask)."""
+        """The images at ``index`` (integers, a slice or a boolean mask), at least one."""
+        if not isinstance(index, slice):
+            checks.array("index", index, ndim=1)
+            if np.asarray(index).dtype.kind == "b":
+                index = checks.array("index", index, dtype=bool, shape=(len(self),))
+            else:
+                index = checks.array("index", index, dtype=int, least=-len(self), most=len(self) - 1)
         return replace(self, X=self.X[index], labels=self.labels[index])
 
     def split(self, n_train, rng):
         """Shuffle and cut into ``n_train`` images and the rest: a pair of image sets."""
-        if not 0 < n_train < len(self):
-            raise ValueError(f"need 0 < n_train < {len(self)}, got {n_train}")
-        order = rng.permutation(len(self))
+        n_train = checks.count("n_train", n_train, most=len(self) - 1)
+        order = checks.generator("rng", rng).permutation(len(self))
         return self.subset(order[:n_train]), self.subset(order[n_train:])
 
 
@@ -131,7 +160,7 @@ def centre(X):
     X : ndarray, shape (n, n_pixels)
         With zero mean over images.
     """
-    X = np.asarray(X, dtype=float)
+    X = checks.array("X", X, ndim=2)
     return X - X.mean(axis=0)
 
 
@@ -157,9 +186,8 @@ def whiten(X, rtol=1e-10):
     ValueError
         If there is no image, a pixel is not finite, or no pixel varies.
     """
-    X = np.asarray(X, dtype=float)
-    if X.ndim != 2 or X.size == 0 or not np.isfinite(X).all() or not np.ptp(X, axis=0).any():
-        raise ValueError(f"need finite rows of pixels that vary, got an array {X.shape}")
+    X, rtol = checks.array("X", X, ndim=2), checks.number("rtol", rtol, least=0, below=1)
+    checks.need(np.ptp(X, axis=0).any(), "X", "rows of pixels that vary", X)
     X = centre(X)
     U, s, _ = np.linalg.svd(X, full_matrices=False)
     return math.sqrt(len(X)) * U[:, s > rtol * s[0]]
@@ -184,48 +212,72 @@ def one_hot(labels, n_classes=10, centred=False):
 
     Raises
     ------
+    TypeError
+        If labels are no integers.
     ValueError
-        If there is no label, or one is not an integer between 0 and ``n_classes - 1``.
+        If there is no label, or one is not between 0 and ``n_classes - 1``.
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or labels.size == 0 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"need a list of integer labels, got shape {labels.shape} of {labels.dtype}")
-    if labels.min() < 0 or labels.max() >= n_classes:
-        raise ValueError(f"need labels 0..{n_classes - 1}, got {labels.min()}..{labels.max()}")
+    n_classes = checks.count("n_classes", n_classes)
+    labels = checks.array("labels", labels, ndim=1, dtype=int, least=0, most=n_classes - 1)
     Y = np.eye(n_classes)[labels]
     return Y - Y.mean(axis=0) if centred else Y
 
 
-def read_idx(source):
+def read_idx(source, most_bytes=2**30):
     """Read a file in the idx format of MNIST, compressed or not.
 
     Parameters
     ----------
     source : path
-        File of unsigned bytes: two zero bytes, type 0x08, the number of dimensions, the dimensions as
-        big-endian 32-bit integers, the data.
+        File: two zero bytes, the type of the elements (08 unsigned byte, 09 signed byte, 0b, 0c integers of two and
+        four bytes, 0d, 0e floats of four and eight), the number of dimensions, the dimensions as big-endian 32-bit
+        integers, the data, big-endian too.
+    most_bytes : int, optional
+        Largest amount of data to unpack; a file that states more is refused after its header. Every published set
+        is smaller than the gibibyte it is unless given.
 
     Returns
     -------
-    array : ndarray of uint8
-        In the shape the file states.
+    array : ndarray
+        In the shape and type the file states, in native byte order.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If the header is not idx with unsigned bytes, or the size does not match it.
+        If the header is not idx, the size does not match it or exceeds ``most_bytes``, or the compressed data are
+        cut or damaged.
     """
-    data = Path(source).read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    if len(data) < 4 or data[:3] != b"\x00\x00\x08":
-        raise ValueError(f"{source} is no idx file of unsigned bytes: it begins with {data[:4].hex(' ')}")
-    n_dim = data[3]
-    shape = tuple(int(n) for n in np.frombuffer(data[4 : 4 + 4 * n_dim], dtype=">u4"))
-    body = np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * n_dim)
-    if len(shape) != n_dim or body.size != math.prod(shape):
-        raise ValueError(f"{source} states shape {shape} but holds {body.size} bytes")
-    return body.reshape(shape)
+    source, most_bytes = Path(source), checks.count("most_bytes", most_bytes)
+    with source.open("rb") as raw:
+        compressed = raw.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(source) if compressed else source.open("rb") as file:
+            return _idx(file, source, most_bytes)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{source} is a damaged gzip file: {error}") from error
+
+
+def _idx(file, source, most_bytes):
+    """The array of an open idx file. Never reads further than the header says, plus one byte to see the end."""
+    begin = file.read(4)
+    if len(begin) < 4 or begin[:2] != b"\0\0" or begin[2] not in _IDX_TYPES or not begin[3]:
+        raise ValueError(f"{source} is no idx file: it begins with {begin.hex(' ') or 'nothing'}")
+    dtype, header = np.dtype(_IDX_TYPES[begin[2]]), file.read(4 * begin[3])
+    if len(header) < 4 * begin[3]:
+        raise ValueError(f"{source} ends in its header of {begin[3]} dimensions")
+    shape = tuple(int(n) for n in np.frombuffer(header, dtype=">u4"))
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if n_bytes > most_bytes:
+        raise ValueError(
+            f"{source} states shape {shape}, which is {n_bytes} bytes and above the {most_bytes} allowed"
+        )
+    body = file.read(n_bytes + 1)
+    if len(body) != n_bytes:
+        holds = f"{len(body)}" if len(body) < n_bytes else "more"
+        raise ValueError(f"{source} states shape {shape}, which is {n_bytes} bytes, but holds {holds}")
+    return np.frombuffer(body, dtype=dtype).astype(dtype.newbyteorder("=")).reshape(shape)
 
 
 def read_cifar10(source):
@@ -246,15 +298,29 @@ def read_cifar10(source):
     Raises
     ------
     ValueError
-        If the size is not a multiple of 3073 bytes or a label exceeds 9.
+        If the size is not a multiple of 3073 bytes, there are more than 10,000 records or none, or a label exceeds 9.
     """
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    if not data or len(data) % 3073:
-        raise ValueError(f"CIFAR-10 batches hold records of 3073 bytes, got {len(data)} bytes")
-    records = np.frombuffer(data, dtype=np.uint8).reshape(-1, 3073)
+    if isinstance(source, bytes):
+        return _cifar(source, "the batch")
+    source = Path(source)
+    _cifar_size(source.stat().st_size, source)
+    return _cifar(source.read_bytes(), source)
+
+
+def _cifar(data, source):
+    _cifar_size(len(data), source)
+    records = np.frombuffer(data, dtype=np.uint8).reshape(-1, _CIFAR_RECORD)
     if records[:, 0].max() > 9:
-        raise ValueError(f"CIFAR-10 labels are 0..9, got {records[:, 0].max()}")
+        raise ValueError(f"CIFAR-10 labels are 0..9, but {source} holds {records[:, 0].max()}")
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0]
+
+
+def _cifar_size(n_bytes, source):
+    if not n_bytes or n_bytes % _CIFAR_RECORD or n_bytes > _CIFAR_MOST * _CIFAR_RECORD:
+        raise ValueError(
+            f"CIFAR-10 batches hold 1 to {_CIFAR_MOST} records of {_CIFAR_RECORD} bytes, but {source} is"
+            f" {n_bytes} bytes long"
+        )
 
 
 def load(name, split="train", folder=None):
@@ -267,9 +333,11 @@ def load(name, split="train", folder=None):
     split : str, optional
         ``"train"`` or ``"test"``. The digits have one split only, ``"train"``.
     folder : path, optional
-        Where the files lie, directly or in a subfolder named like the set (the idx sets other than MNIST,
-        whose files have the same names, only in a subfolder). Unless given: the folder named by
-        ``GDLN_DATA``, then what :func:`fetch` has stored.
+        Where the files lie, in a subfolder named like the set, as torchvision leaves them (``MNIST/raw``), or
+        directly; the idx sets other than MNIST, whose files have the same names, directly only if the folder
+        itself bears the set's name. Names with a dot (``t10k-images.idx3-ubyte``) and compressed files are found
+        too. Unless given: the folder named by ``GDLN_DATA``, then what :func:`fetch` has stored, then for
+        ``"fashion"`` the folder of Debian's package ``dataset-fashion-mnist``.
 
     Returns
     -------
@@ -281,23 +349,32 @@ def load(name, split="train", folder=None):
     FileNotFoundError
         If a file is missing; says where it was looked for and what to do.
     ValueError
-        If the name or split is unknown, or a file is not in its format.
+        If the name or split is unknown, or a file is damaged, not in its format, without images, or holds a label
+        above 9; names the file.
     """
-    if name == "digits" and split == "train":
+    checks.choice("name", name, ("digits", *SOURCES))
+    checks.choice("split", split, ("train",) if name == "digits" else ("train", "test"))
+    if folder is not None:
+        folder = Path(checks.instance("folder", folder, (str, os.PathLike))).expanduser()
+    if name == "digits":
         return digits()
-    if name not in SOURCES or split not in ("train", "test"):
-        raise ValueError(
-            f"need one of {('digits', *SOURCES)} and split 'train' or 'test', got {name!r} and {split!r}"
-        )
     if name == "cifar10":
-        pairs = [read_cifar10(batch) for batch in _cifar_batches(split, folder)]
+        pairs = _cifar_batches(split, folder)
         pixels, labels = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     else:
-        pixels, labels = (read_idx(_find(name, _IDX[split, kind], folder)) for kind in ("images", "labels"))
-        if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
-            raise ValueError(
-                f"{name} {split}: images of shape {pixels.shape}, labels {labels.shape} do not match"
-            )
+        files = [_find(name, _IDX[split, kind], folder) for kind in ("images", "labels")]
+        pixels, labels = map(read_idx, files)
+        for array, file, n_dim, most in zip((pixels, labels), files, (3, 1), (255, 9), strict=True):
+            if array.ndim != n_dim or array.dtype.kind not in "ui":
+                raise ValueError(
+                    f"{file} needs integers in {n_dim} dimensions, got {array.dtype} {array.shape}"
+                )
+            if not array.size:
+                raise ValueError(f"{file} needs at least one image, got shape {array.shape}")
+            if array.min() < 0 or array.max() > most:
+                raise ValueError(f"{file} needs numbers 0..{most}, got {array.min()}..{array.max()}")
+        if len(labels) != len(pixels):
+            raise ValueError(f"{files[0]} holds {len(pixels)} images, but {files[1]} {len(labels)} labels")
     return ImageSet(pixels.reshape(len(pixels), -1) / 255.0, labels.astype(np.int64), pixels.shape[1:])
 
 
@@ -319,8 +396,7 @@ def fetch(name):
     ValueError
         If the name is unknown, or a file differs from its checksum (raised by pooch).
     """
-    if name not in SOURCES:
-        raise ValueError(f"need one of {tuple(SOURCES)}, got {name!r}")
+    checks.choice("name", name, SOURCES)
     base_url, registry = SOURCES[name]
     import pooch  # here, since its progress bar warns at import where ipywidgets is missing
 
@@ -343,6 +419,8 @@ def pixel_permutations(n_domains, n_pixels, rng):
     orders : ndarray of int, shape (n_domains, n_pixels)
         ``X[:, orders[i]]`` is the image set as domain ``i`` shows it.
     """
+    n_domains, n_pixels = checks.count("n_domains", n_domains), checks.count("n_pixels", n_pixels)
+    checks.generator("rng", rng)
     return np.stack([rng.permutation(n_pixels) for _ in range(n_domains)])
 
 
@@ -366,11 +444,10 @@ def permuted_inputs(images, orders):
     ValueError
         If a row of ``orders`` is no permutation of the pixels.
     """
-    orders = np.asarray(orders)
-    if orders.ndim != 2 or not np.array_equal(
-        np.sort(orders, axis=1), np.broadcast_to(np.arange(images.X.shape[1]), orders.shape)
-    ):
-        raise ValueError(f"need permutations of {images.X.shape[1]} pixels, got an array {orders.shape}")
+    checks.instance("images", images, ImageSet)
+    orders = checks.array("orders", orders, shape=("n_domains", images.X.shape[1]), dtype=int)
+    permuted = (np.sort(orders, axis=1) == np.arange(images.X.shape[1])).all()
+    checks.need(permuted, "orders", f"permutations of {images.X.shape[1]} pixels", orders)
     return np.stack([images.X.take(order, axis=1) for order in orders])  # take keeps rows contiguous
 
 
@@ -391,6 +468,10 @@ def rotated_inputs(images, n_domains, largest_angle=180.0):
     X : ndarray, shape (n_domains, n, n_pixels)
         Inputs; linear interpolation, zeros beyond the border.
     """
+    checks.instance("images", images, ImageSet)
+    n_domains = checks.count("n_domains", n_domains)
+    largest_angle = checks.number("largest_angle", largest_angle)
+    checks.need(len(images.shape) > 1, "images", "pixels in rows and columns", images.shape)
     stack = images.X.reshape(len(images), *images.shape)
     angles = largest_angle * np.arange(n_domains) / n_domains
     rotated = [
@@ -419,10 +500,8 @@ def random_label_permutations(n_domains, n_classes, rng):
     ValueError
         If there are fewer relabellings than domains.
     """
-    if n_domains > math.factorial(n_classes):
-        raise ValueError(
-            f"{n_classes} classes have {math.factorial(n_classes)} orders, fewer than {n_domains}"
-        )
+    n_domains, n_classes = _relabellings(n_domains, n_classes)
+    checks.generator("rng", rng)
     found = {}
     while len(found) < n_domains:
         order = rng.permutation(n_classes)
@@ -458,11 +537,17 @@ def lexicographic_label_permutations(n_domains, n_classes=10):
            [0, 1, 3, 2],
            [0, 2, 1, 3]])
     """
-    if n_domains > math.factorial(n_classes):
-        raise ValueError(
-            f"{n_classes} classes have {math.factorial(n_classes)} orders, fewer than {n_domains}"
-        )
+    n_domains, n_classes = _relabellings(n_domains, n_classes)
     return np.array(list(itertools.islice(itertools.permutations(range(n_classes)), n_domains)))
+
+
+def _relabellings(n_domains, n_classes):
+    n_domains, n_classes = checks.count("n_domains", n_domains), checks.count("n_classes", n_classes)
+    # 20! is above every number of domains that fits in memory, and larger factorials take long
+    orders = math.factorial(min(n_classes, 20))
+    if n_domains > orders:
+        raise ValueError(f"n_domains needs at most {orders} for {n_classes} classes, got {n_domains}")
+    return n_domains, n_classes
 
 
 def _cache():
@@ -473,41 +558,76 @@ def _cache():
 
 def _folders(name, folder):
     """Folders to look in, the most specific first."""
-    roots = [Path(folder)] if folder is not None else []
+    roots = [folder] if folder is not None else []
     if folder is None and os.environ.get("GDLN_DATA"):
-        roots.append(Path(os.environ["GDLN_DATA"]))
-    flat = name in ("mnist", "cifar10")
-    found = [place for root in roots for place in ((root / name, root) if flat else (root / name,))]
-    return found if folder is not None else [*found, _cache() / name]
+        roots.append(Path(os.environ["GDLN_DATA"]).expanduser())
+    found = []
+    for root in roots:
+        found += [root / alias / sub for alias in _ALIASES[name] for sub in ("", "raw")]
+        owner = root.parent.name if root.name == "raw" else root.name
+        # the idx sets share their file names, so a folder named like another set is never taken for this one
+        others = {alias for other, aliases in _ALIASES.items() if other != name for alias in aliases}
+        if owner in _ALIASES[name] or (name in ("mnist", "cifar10") and owner not in others):
+            found += [root, root / "raw"]
+    if folder is None:
+        found.append(_cache() / name)
+        found += [_DEBIAN[name][0]] if name in _DEBIAN else []
+    return list(dict.fromkeys(found))
 
 
 def _find(name, file, folder):
     places = _folders(name, folder)
+    stem, rank, ending = file.rpartition("-idx")
     for place in places:
-        for candidate in (place / file, place / f"{file}.gz"):
-            if candidate.is_file():
-                return candidate
+        for spelling in (file, f"{stem}.{rank[1:]}{ending}"):
+            for candidate in (place / spelling, place / f"{spelling}.gz"):
+                if candidate.is_file():
+                    return candidate
     raise _missing(name, f"{file}[.gz]", places)
 
 
 def _cifar_batches(split, folder):
+    """Pixels and labels of every batch, from the files or the archive, whichever is found first."""
     places = _folders("cifar10", folder)
     for place in places:
         for root in (place, place / "cifar-10-batches-bin"):
             if all((root / batch).is_file() for batch in _CIFAR[split]):
-                return [(root / batch).read_bytes() for batch in _CIFAR[split]]
+                return [read_cifar10(root / batch) for batch in _CIFAR[split]]
         if (place / _CIFAR_ARCHIVE).is_file():
-            with tarfile.open(place / _CIFAR_ARCHIVE) as archive:
-                members = [archive.extractfile(f"cifar-10-batches-bin/{batch}") for batch in _CIFAR[split]]
-                return [member.read() for member in members]
+            return _cifar_archive(place / _CIFAR_ARCHIVE, _CIFAR[split])
     raise _missing("cifar10", " ".join(_CIFAR[split]), places)
+
+
+def _cifar_archive(path, batches):
+    """The batches of a compressed archive, in one pass, whose checksum is compared before anything is returned."""
+    found = {}
+    try:
+        with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
+            for member in archive:
+                batch = member.name.removeprefix("cifar-10-batches-bin/")
+                if batch in batches and member.isfile():
+                    _cifar_size(member.size, f"{member.name} in {path}")
+                    found[batch] = archive.extractfile(member).read()
+                elif member.size > _CIFAR_MOST * _CIFAR_RECORD:
+                    raise ValueError(
+                        f"{path} holds {member.name} of {member.size} bytes, larger than any batch"
+                    )
+            # tar stops at its own end; gzip compares its checksum only when its last byte is read
+            if len(unpacked.read(2**20)) == 2**20:
+                raise ValueError(f"{path} goes on behind the end of its archive")
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is a damaged archive: {error}") from error
+    if missing := [batch for batch in batches if batch not in found]:
+        raise ValueError(f"{path} is not the archive of CIFAR-10's binary version: it holds no {missing[0]}")
+    return [_cifar(found[batch], f"{batch} in {path}") for batch in batches]
 
 
 def _missing(name, file, places):
     looked = ", ".join(str(place) for place in places)
+    package = f", or install Debian's package {_DEBIAN[name][1]}" if name in _DEBIAN else ""
     return FileNotFoundError(
         f"no {file} for {name!r} in {looked}; set GDLN_DATA to the folder that holds it, or call "
-        f"gdln.images.fetch({name!r}) once with a network"
+        f"gdln.images.fetch({name!r}) once with a network{package}"
     )
 
 
@@ -531,8 +651,13 @@ def centred_rows(train, *others):
     ValueError
         If an image equals the mean image: it cannot be scaled.
     """
+    for name, part in (("train", train), *((f"others[{k}]", part) for k, part in enumerate(others))):
+        checks.instance(name, part, ImageSet)
+        checks.need(part.shape == train.shape, name, f"images of shape {train.shape}", part.shape)
     mean = train.X.mean(axis=0)
     centred = [part.X - mean for part in (train, *others)]
     if not all(np.any(X, axis=1).all() for X in centred):
-        raise ValueError("need images that differ from the mean of the training set")
+        raise ValueError(
+            "train and others need images that differ from the mean of train, got one that does not"
+        )
     return [np.sqrt(X.shape[1]) * X / np.linalg.norm(X, axis=1, keepdims=True) for X in centred]
