@@ -5,7 +5,7 @@ The modules stand on four floors and import only from their own floor or below, 
 - ground: ``checks``, ``claims``, ``plotting``, ``results``, ``sweep``, and what only integrates, ``integration``;
 - objects: data (``datasets``, ``images``, ``teachers``), gated graphs (``graph``, ``propagation``,
   ``bases``), gates and their kernels (``gates``, ``patches``, ``gated_kernels``), kernels of wide networks
-  (``moments``, ``kernels``, ``tangent``, ``features``, ``activations``);
+  (``moments``, ``kernels``, ``spectrum``, ``tangent``, ``features``, ``activations``);
 - theories: deep linear networks (``linear``, ``riccati``), the race (``race``, ``routing``, ``trees``),
   kernel renormalization (``renormalization``, ``saddle``, ``bayesian_linear``, ``posterior``,
   ``estimators``, ``generalisation``), bottlenecks (``function_space``, ``bottleneck``,

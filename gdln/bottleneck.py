@@ -8,10 +8,10 @@ Littwin et al. (2021); the equations are derived in the chapter "Dynamics".
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 from scipy.special import erf
 
-from gdln import kernels, moments
+from gdln import checks, kernels, moments, spectrum
 from gdln.moments import FullyConnected, Kernels
 
 
@@ -132,13 +132,12 @@ def draw(net, X, rng):
     Returns
     -------
     z0 : ndarray, shape (n, d)
-        One row a sample.
+        One row a sample; equal where inputs are equal, and in the kernel's range where it is singular.
     """
-    K = kernels.gram(net.lower, X).nngp
-    K[np.diag_indices_from(K)] += 1e-10 * np.trace(K) / len(K)
-    return cholesky(K, lower=True, overwrite_a=True, check_finite=False) @ rng.standard_normal(
-        (len(K), net.width)
-    )
+    checks.instance("net", net, Bottleneck)
+    checks.generator("rng", rng)
+    factor = spectrum.root(kernels.gram(net.lower, X).nngp).factor
+    return factor @ rng.standard_normal((factor.shape[1], net.width))
 
 
 @dataclass(frozen=True)
@@ -197,8 +196,10 @@ def draw_features(net, n_outputs, n_features, rng):
 class ConditionalDraw:
     r"""An exact draw of :math:`f_0 \sim \mathcal{GP}(0, K_f)` with its gradient, revealed point by point.
 
-    Each call conditions on all points seen before; the cost grows with the cube of their number times
-    :math:`1 + d`, so this is for small problems of any depth.
+    Each call conditions on all values and gradients drawn before. Where those determine new ones (a point seen
+    before, points that crowd together, a ReLU without bias, whose :math:`f = \nabla f\cdot z`) the new ones follow and
+    add nothing to what is kept. The cost grows with the cube of :attr:`rank`, at most the number of points times
+    :math:`1 + d`: for small problems of any depth.
 
     Parameters
     ----------
@@ -208,33 +209,63 @@ class ConditionalDraw:
         Independent outputs :math:`k`.
     rng : numpy.random.Generator
         Source of randomness.
-    jitter : float, optional
-        Added to each diagonal entry, relative to it.
+    tolerance : float, optional
+        A value or a derivative is determined by the others when its variance given them is below this fraction of its
+        own variance. All covariances are then right to about a hundredfold of it; much smaller, rounding decides.
+
+    Notes
+    -----
+    At a kink the derivative of a ReLU is zero: without bias, :math:`f` and its drawn gradient vanish at :math:`z = 0`.
     """
 
-    def __init__(self, net, n_outputs, rng, jitter=1e-9):
-        self.net, self.n_outputs, self.rng, self.jitter = net, n_outputs, rng, jitter
-        self.points, self.factor = np.empty((0, net.width)), np.empty((0, 0))
-        self.white = np.empty((0, n_outputs))
+    def __init__(self, net, n_outputs, rng, tolerance=1e-8):
+        self.net = checks.instance("net", net, Bottleneck)
+        self.n_outputs = checks.count("n_outputs", n_outputs)
+        self.rng = checks.generator("rng", rng)
+        self.tolerance = checks.number("tolerance", tolerance, above=0, below=1)
+        self._points = np.empty((0, net.width))
+        # of the independent variables: rows among the points' variables, standard deviations, factor, white noise
+        self._rows, self._std = np.zeros(0, dtype=int), np.empty(0)
+        self._factor, self._white = np.empty((0, 0)), np.empty((0, n_outputs))
+
+    @property
+    def rank(self):
+        """Independent normal variables drawn so far, for each output."""
+        return len(self._rows)
 
     def __call__(self, z):
         """Values, shape (n, k), and Jacobians, shape (n, k, d), at points of shape (n, d)."""
-        z = np.asarray(z, dtype=float)
-        size, seen = len(z) * (1 + self.net.width), len(self.factor)
-        upper, fan_in = self.net.upper, self.net.fan_in
+        upper, fan_in, d = self.net.upper, self.net.fan_in, self.net.width
+        z = checks.array("z", z, shape=("n", d))
+        size, seen = len(z) * (1 + d), len(self._points) * (1 + d)
         own = kernels.gradient_covariance(upper, z, fan_in=fan_in).reshape(size, size)
-        own[np.diag_indices(size)] *= 1 + self.jitter
+        # in units of each variable's own standard deviation, so that one tolerance serves values, gradients and scales
+        std = np.sqrt(np.maximum(np.diag(own), 0))
+        unit = np.where(std > 0, std, 1)
+        own = own / np.outer(unit, unit)
+        cross = np.empty((0, size))
         if seen:
-            cross = kernels.gradient_covariance(upper, self.points, z, fan_in).reshape(seen, size)
-            cross = solve_triangular(self.factor, cross, lower=True)
-        else:
-            cross = np.empty((0, size))
-        root = cholesky(own - cross.T @ cross, lower=True)
-        white = self.rng.standard_normal((size, self.n_outputs))
-        sample = (cross.T @ self.white + root @ white).reshape(len(z), 1 + self.net.width, self.n_outputs)
-        self.factor = np.block([[self.factor, np.zeros((seen, size))], [cross.T, root]])
-        self.points, self.white = np.vstack([self.points, z]), np.vstack([self.white, white])
+            cross = kernels.gradient_covariance(upper, self._points, z, fan_in).reshape(seen, size)[
+                self._rows
+            ]
+            cross = solve_triangular(self._factor, cross / np.outer(self._std, unit), lower=True)
+        new = spectrum.root(own - cross.T @ cross, self.tolerance)
+        white = self.rng.standard_normal((new.rank, self.n_outputs))
+        sample = (cross.T @ self._white + new.factor @ white) * std[:, None]
+        self._keep(z, seen, std, cross, new, white)
+        sample = sample.reshape(len(z), 1 + d, self.n_outputs)
         return sample[:, 0], sample[:, 1:].transpose(0, 2, 1)
+
+    def _keep(self, z, seen, std, cross, new, white):
+        """Remember the variables that are new, and only the points that have some."""
+        block = 1 + z.shape[1]
+        points, place = np.unique(new.pivots // block, return_inverse=True)
+        self._points = np.vstack([self._points, z[points]])
+        self._rows = np.concatenate([self._rows, seen + place * block + new.pivots % block])
+        self._std = np.concatenate([self._std, std[new.pivots]])
+        above = np.zeros((len(self._factor), new.rank))
+        self._factor = np.block([[self._factor, above], [cross.T[new.pivots], new.factor[new.pivots]]])
+        self._white = np.vstack([self._white, white])
 
 
 def activity(name, h):

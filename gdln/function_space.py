@@ -6,6 +6,9 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.special import expit, logsumexp
 
+from gdln import checks, spectrum
+from gdln.moments import Kernels
+
 LOSSES = ("squared", "cross-entropy")
 
 
@@ -135,13 +138,16 @@ def largest_eigenvalue(H):
     return float(eigh(matrix, eigvals_only=True, subset_by_index=[last, last])[0] / n)
 
 
-def gradient_flow(train, test_train, Y, times, *, test_nngp=None, learning_rate=None):
+def gradient_flow(train, test_train, Y, times, *, noise=0.0, test_nngp=None, learning_rate=None):
     r"""Outputs of an infinitely wide network trained on the squared loss, at any time, in closed form.
 
-    Loss :math:`\frac1{2N}\sum_i \|F(x_i) - y_i\|^2`. Over random starts :math:`F_t(x_*)` is Gaussian with
-    mean :math:`A_t Y`, :math:`A_t = \Theta_{*X}\Theta^{-1}(1 - e^{-\Theta t/N})`, and variance
-    :math:`K_{**} - 2 A_t K_{X*} + A_t K A_t^\top` (Lee et al. 2019). After :math:`t` steps of gradient
-    descent the exponential is :math:`(1 - \eta\Theta/N)^t`.
+    Loss :math:`\frac1{2N}\big(\sum_i \|F(x_i) - y_i\|^2 + s\,\|\theta - \theta_0\|^2\big)` with ``noise`` :math:`s`,
+    a pull of the parameters to their start. Over random starts :math:`F_t(x_*)` is Gaussian with mean :math:`A_t Y`,
+
+    .. math:: A_t = \Theta_{*X}\,(\Theta + sI)^{-1}\big(1 - e^{-(\Theta + sI) t/N}\big),
+
+    and variance :math:`K_{**} - 2 A_t K_{X*} + A_t K A_t^\top` (Lee et al. 2019). After :math:`t` steps of gradient
+    descent the exponential is :math:`(1 - \eta(\Theta + sI)/N)^t`.
 
     Parameters
     ----------
@@ -152,7 +158,10 @@ def gradient_flow(train, test_train, Y, times, *, test_nngp=None, learning_rate=
     Y : array_like, shape (n,) or (n, n_outputs)
         Targets.
     times : array_like, shape (n_times,)
-        Times, or numbers of steps; ``inf`` is allowed.
+        Times, or whole numbers of steps; ``inf`` is allowed.
+    noise : float, optional
+        :math:`s`, in the units of the kernel: the variance of the noise in the targets, the ridge of kernel ridge
+        regression. The same as adding :math:`sI` to ``train.ntk``, and to nothing else.
     test_nngp : array_like, shape (m,), optional
         :math:`K(x_*, x_*)`; with it the variance is computed.
     learning_rate : float, optional
@@ -166,47 +175,145 @@ def gradient_flow(train, test_train, Y, times, *, test_nngp=None, learning_rate=
     Raises
     ------
     UnstableStepSize
-        If ``learning_rate`` is above two over the largest eigenvalue of :math:`\Theta/N`.
-    ValueError
-        If shapes do not agree, or the kernel is not finite or not symmetric.
+        If ``learning_rate`` is not below two over the largest eigenvalue of :math:`(\Theta + sI)/N`.
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or range; a kernel is not symmetric or has a negative eigenvalue; or
+        the variance is negative, because the NNGP kernels are not those of one process.
+
+    Notes
+    -----
+    A singular kernel acts in its range: eigenvalues that are rounding count as zero (:mod:`gdln.spectrum`). At infinite
+    time without noise the mean is then that of the pseudo-inverse, the regression of least norm. The variance is that
+    of networks trained on the same targets; where the noise in them is uncertain as well, see :func:`posterior`.
+    ``noise`` is what neural-tangents calls ``diag_reg`` with ``diag_reg_absolute_scale=True``.
     """
-    Y = np.asarray(Y, dtype=float)
-    Y = Y[:, None] if Y.ndim == 1 else Y
+    train_ntk, Y, test_ntk = _regression(train, test_train, Y, "ntk")
     n = len(Y)
-    if train.ntk.shape != (n, n) or test_train.ntk.shape[1:] != (n,):
-        raise ValueError(f"kernels {train.ntk.shape}, {test_train.ntk.shape} do not fit {n} targets")
-    _check_kernel(train.ntk, Y)
-    times = np.atleast_1d(np.asarray(times, dtype=float))
-    if not (times >= 0).all():
-        raise ValueError(f"times must not be negative, got {times}")
-    if learning_rate is not None and not learning_rate > 0:
-        raise ValueError(f"learning_rate must be positive, got {learning_rate}")
-    if test_nngp is not None and np.shape(test_nngp) != (len(test_train.ntk),):
-        raise ValueError(f"need {len(test_train.ntk)} entries of test_nngp, got {np.shape(test_nngp)}")
-    rates, vectors = np.linalg.eigh(train.ntk)
-    rates = np.maximum(rates, 0) / n
-    if learning_rate is None:
-        learnt = -np.expm1(-_times_rates(times, rates))
-    else:
-        if learning_rate * rates[-1] > 2:
-            raise UnstableStepSize(learning_rate, rates[-1])
-        with np.errstate(invalid="ignore"):
-            learnt = 1 - (1 - learning_rate * rates) ** times[:, None]
-    projected = test_train.ntk @ vectors
-    safe = np.where(rates > 0, rates, 1.0)
-    gain = np.where(rates > 0, learnt / (n * safe), 0.0)
-    mean = (projected * gain[:, None, :]) @ (vectors.T @ Y)
+    times = np.atleast_1d(checks.times("times", times, ndim=(0, 1), infinite=True))
+    noise = checks.nonnegative("noise", noise)
+    values, vectors = spectrum.eigenvalues_and_vectors("train.ntk", train_ntk)
+    values = values + noise
+    learnt = _learnt(times, values / n, learning_rate)
+    gain = np.divide(learnt, values, out=np.zeros_like(learnt), where=values > 0)
+    weighted = (test_ntk @ vectors) * gain[:, None, :]
+    mean = weighted @ (vectors.T @ Y)
     variance = None
     if test_nngp is not None:
-        inner = vectors.T @ train.nngp @ vectors
-        cross = test_train.nngp @ vectors
-        weighted = projected * gain[:, None, :]
-        variance = (
-            np.asarray(test_nngp)
-            - 2 * (weighted * cross).sum(axis=2)
-            + ((weighted @ inner) * weighted).sum(axis=2)
-        )
+        test_nngp = checks.array("test_nngp", test_nngp, shape=(len(test_ntk),), least=0)
+        nngp = checks.symmetric("train.nngp", train.nngp)
+        cross = checks.array("test_train.nngp", test_train.nngp, shape=test_ntk.shape) @ vectors
+        seen = (weighted * cross).sum(axis=2)
+        spread = ((weighted @ (vectors.T @ nngp @ vectors)) * weighted).sum(axis=2)
+        variance = _variance(test_nngp - 2 * seen + spread, test_nngp + 2 * np.abs(seen) + spread)
     return FlowPrediction(times, mean, variance)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    r"""A Gaussian process given noisy observations.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (m, n_outputs)
+        Mean of each output.
+    variance : ndarray, shape (m,) or None
+        Variance of each output, without the noise of a new observation; None if no prior variance was given.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray | None
+
+
+def posterior(train, test_train, Y, *, noise=0.0, test_nngp=None):
+    r"""Posterior of an infinitely wide Bayesian network: the Gaussian process of the NNGP kernel, given targets.
+
+    .. math:: \mathbb E F(x_*) = K_{*X}(K + sI)^{-1} Y,\qquad
+        \mathrm{Var} F(x_*) = K_{**} - K_{*X}(K + sI)^{-1}K_{X*} .
+
+    Parameters
+    ----------
+    train, test_train, Y
+        As in :func:`gradient_flow`; the NTK is not used.
+    noise : float, optional
+        Variance :math:`s` of the noise in the targets.
+    test_nngp : array_like, shape (m,), optional
+        :math:`K(x_*, x_*)`; with it the variance is computed.
+
+    Returns
+    -------
+    posterior : Posterior
+        Mean and variance. Without noise they are those of networks of which the read-out alone is trained, for
+        infinite time. With noise such networks have the same mean, and a variance smaller by
+        :math:`s\,\|(K + sI)^{-1}K_{X*}\|^2`, since their targets are not resampled.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`gradient_flow`.
+
+    Notes
+    -----
+    A singular kernel acts in its range, as in :func:`gradient_flow`: without noise, eigenvalues that are rounding count
+    as zero (:mod:`gdln.spectrum`).
+
+    Examples
+    --------
+    >>> one, half = (Kernels(np.full((1, 1), k), np.zeros((1, 1))) for k in (1.0, 0.5))
+    >>> told = posterior(one, half, [2.0], noise=1.0, test_nngp=[1.0])
+    >>> told.mean, told.variance
+    (array([[0.5]]), array([0.875]))
+    """
+    kernel, Y, cross = _regression(train, test_train, Y, "nngp")
+    noise = checks.nonnegative("noise", noise)
+    values, vectors = spectrum.eigenvalues_and_vectors("train.nngp", kernel)
+    values = values + noise
+    projected = cross @ vectors
+    weighted = np.divide(projected, values, out=np.zeros_like(projected), where=values > 0)
+    variance = None
+    if test_nngp is not None:
+        test_nngp = checks.array("test_nngp", test_nngp, shape=(len(cross),), least=0)
+        seen = (weighted * projected).sum(axis=1)
+        variance = _variance(test_nngp - seen, test_nngp + seen)
+    return Posterior(weighted @ (vectors.T @ Y), variance)
+
+
+def _regression(train, test_train, Y, kind):
+    """Kernel, targets and cross kernel of a regression, checked against each other."""
+    checks.instance("train", train, Kernels)
+    checks.instance("test_train", test_train, Kernels)
+    kernel = checks.symmetric(f"train.{kind}", getattr(train, kind))
+    Y = checks.array("Y", Y, ndim=(1, 2))
+    checks.need(len(Y) == len(kernel), "Y", f"one row for each of the {len(kernel)} rows of train.{kind}", Y)
+    cross = checks.array(f"test_train.{kind}", getattr(test_train, kind), shape=("m", len(kernel)))
+    return kernel, Y[:, None] if Y.ndim == 1 else Y, cross
+
+
+def _learnt(times, rates, learning_rate):
+    """Fraction learnt of each eigenvector at each time, 1 - e^(-rate t) or 1 - (1 - lr rate)^t; zero at rate zero."""
+    learnt, t = np.zeros((len(times), len(rates))), times[:, None]
+    if learning_rate is None:
+        learnt[:, rates > 0] = -np.expm1(-t * rates[rates > 0])
+        return learnt
+    learning_rate = checks.positive("learning_rate", learning_rate)
+    broken = times[(times != np.round(times)) & np.isfinite(times)]
+    checks.need(not broken.size, "times", "whole numbers of steps if learning_rate is given", broken[:1])
+    steps = learning_rate * rates
+    if not steps.max() < 2:
+        raise UnstableStepSize(learning_rate, rates.max())
+    short, long = (steps > 0) & (steps < 1), steps >= 1
+    learnt[:, short] = -np.expm1(t * np.log1p(-steps[short]))  # keeps the digits of many short steps
+    learnt[:, long] = 1 - (1 - steps[long]) ** t
+    return learnt
+
+
+def _variance(variance, size):
+    """A variance found as a difference of terms of a size, without what rounding leaves below zero."""
+    lowest = np.min(variance + 1e-6 * size)
+    if lowest < 0:
+        raise ValueError(
+            f"train, test_train and test_nngp need the NNGP kernels of one process, got a variance of {lowest:.3g}"
+        )
+    return np.maximum(variance, 0)
 
 
 def _check_kernel(kernel, Y):
@@ -217,12 +324,6 @@ def _check_kernel(kernel, Y):
     asymmetry, size = np.abs(matrix - matrix.T).max(), np.abs(matrix).max()
     if asymmetry > 1e-8 * size:
         raise ValueError(f"a tangent kernel is symmetric, got one of size {size:.3g} off by {asymmetry:.2g}")
-
-
-def _times_rates(times, rates):
-    with np.errstate(invalid="ignore"):
-        product = times[:, None] * rates
-    return np.where(rates > 0, product, 0.0)
 
 
 def frozen(

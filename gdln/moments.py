@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_KINK = 1e-10  # squared sine between two inputs of a ReLU below which they count as collinear
+#: Squared sine between two inputs of a ReLU that is rounding: a dot product of thousands of terms is off by up to some
+#: 20 units in the last place, and 1 - cos^2 of collinear inputs by as much.
+COLLINEAR = 64 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,16 @@ class MomentDerivatives:
 
 
 def _relu_maps(p11, p12, p22, value, slope):
+    product = p11 * p22
     np.multiply(p12, p12, out=value)
-    np.subtract(p11 * p22, value, out=value)
-    np.maximum(value, 0, out=value)
+    np.subtract(product, value, out=value)
+    np.copyto(value, 0, where=value < COLLINEAR * product)
     np.sqrt(value, out=value)  # w
     np.negative(p12, out=slope)
     np.arctan2(value, slope, out=slope)  # pi - theta
+    if not (p11.all() and p22.all()):
+        # an input of zero without bias: phi'(0) = 0, as in every finite network of this library and of torch
+        np.copyto(slope, 0, where=(p11 == 0) | (p22 == 0))
     np.multiply(slope, 0.5 / np.pi, out=slope)
     np.multiply(value, 0.5 / np.pi, out=value)
     np.add(value, slope * p12, out=value)
@@ -99,10 +105,9 @@ def _linear_maps(p11, p12, p22, value, slope):
 def _relu_partials(p11, p12, p22):
     """First and second derivatives of the value: T_11, T_22, T_11_12, T_12_12, T_22_12, T_11_22."""
     product = p11 * p22
-    square = np.maximum(product - p12**2, 0)
-    w = np.sqrt(square)
-    apart = square > _KINK * product
-    inverse = np.divide(1, w, out=np.zeros_like(w), where=apart)
+    square = product - p12**2
+    w = np.sqrt(np.where(square < COLLINEAR * product, 0, square))
+    inverse = np.divide(1, w, out=np.zeros_like(w), where=w > 0)
     over_11, over_22 = (np.divide(1, p, out=np.zeros_like(p), where=p > 0) for p in (p11, p22))
     return (
         w * over_11 / (4 * np.pi),
@@ -140,7 +145,7 @@ MAPS = {
         _relu_maps,
         _relu_partials,
         lambda p: p / 2,
-        lambda p: np.full_like(p, 0.5),
+        lambda p: np.where(p > 0, 0.5, 0.0),
         lambda p: np.full_like(p, 0.5),
     ),
     "erf": (

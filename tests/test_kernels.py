@@ -291,7 +291,7 @@ def test_shapes_that_do_not_fit_are_refused(rng):
     with pytest.raises(ValueError, match="do not chain"):
         tangent.empirical_ntk([np.ones((3, 2)), np.ones((1, 4))], [np.ones(3), np.ones(1)], np.ones((5, 2)))
     train, test, Y, _ = flow_setting(rng)
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="Y needs one row"):
         function_space.gradient_flow(train, test, Y[:-1], 1.0)
     with pytest.raises(ValueError, match="one shape"):
         function_space.loss_and_gradient(np.ones((4, 1)), np.ones(4))
