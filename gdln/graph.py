@@ -251,15 +251,17 @@ def correlations(graph, inputs, targets, gates=None):
     """
     inputs, targets, n = check_data(graph, inputs, targets)
     g = path_gates(graph, gates or {}, n)
-    yx, xx = {}, {}
-    for p in range(len(graph.paths)):
-        s, t = graph.ends(p)
-        yx[p] = (targets[t] * g[p][:, None]).T @ inputs[s] / n
-        for j in range(p + 1):
-            s_j, t_j = graph.ends(j)
+    ends = [graph.ends(p) for p in range(len(graph.paths))]
+    yx = {p: (targets[t] * g[p][:, None]).T @ inputs[s] / n for p, (s, t) in enumerate(ends)}
+    xx = {}
+    for output in graph.outputs:
+        numbers = np.array([p for p, (_, t) in enumerate(ends) if t == output])
+        opened = g[numbers] != 0
+        together = np.tril(opened.astype(float) @ opened.T) > 0
+        for k, i in np.argwhere(together):
+            j, p = numbers[i], numbers[k]
             both = g[j] * g[p]
-            if t_j == t and both.any():
-                xx[j, p] = (inputs[s_j] * both[:, None]).T @ inputs[s] / n
+            xx[int(j), int(p)] = (inputs[ends[j][0]] * both[:, None]).T @ inputs[ends[p][0]] / n
     return Correlations(graph, yx, xx, float(sum((y**2).sum() for y in targets.values()) / n))
 
 

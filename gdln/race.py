@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
+from gdln import checks
 from gdln.bases import Bases, diagonalise
 from gdln.graph import GatedGraph, path_product
 from gdln.integration import integrate
@@ -199,7 +200,8 @@ def reduce_flow(statistics, tolerance=1e-8):
     Raises
     ------
     ValueError
-        If the correlations do not diagonalise; tells by how much they fail.
+        If the correlations do not diagonalise; tells by how much they fail. Also for a tolerance that is negative or
+        not finite.
 
     Examples
     --------
@@ -209,6 +211,7 @@ def reduce_flow(statistics, tolerance=1e-8):
     >>> np.round(np.abs(r.S), 12)
     array([[3., 1.]])
     """
+    tolerance = checks.nonnegative("tolerance", tolerance)
     bases = diagonalise(statistics)
     if bases.residual > tolerance:
         raise ValueError(
