@@ -1,21 +1,21 @@
 """How gated, linear and wide networks learn: theories, and simulations that do not use them.
 
-The modules stand on four floors and import only from their own floor or below, never in a circle:
+One package a part of the book, over a common ground. Each package's docstring tells its story. Imports go only to
+floors below, or stay in the package:
 
-- ground: ``checks``, ``claims``, ``plotting``, ``results``, ``sweep``, and what only integrates, ``integration``;
-- objects: data (``datasets``, ``images``, ``teachers``), gated graphs (``graph``, ``propagation``,
-  ``bases``), gates and their kernels (``gates``, ``patches``, ``gated_kernels``), kernels of wide networks
-  (``moments``, ``kernels``, ``spectrum``, ``tangent``, ``features``, ``activations``);
-- theories: deep linear networks (``linear``, ``riccati``), the race (``race``, ``routing``, ``trees``),
-  kernel renormalization (``renormalization``, ``saddle``, ``bayesian_linear``, ``posterior``,
-  ``estimators``, ``generalisation``), bottlenecks (``function_space``, ``bottleneck``,
-  ``bottleneck_training``, ``bottleneck_linear``, ``speedup``), mean-field networks (``meanfield``,
-  ``certificates``, ``comparison``), alignment (``alignment``), and plain simulations in numpy (``flows``,
-  ``routes``, ``contexts``, ``learned_gates``);
-- networks, which need torch: ``networks``, ``training``, ``pathways``, ``langevin``, ``three_layer``,
-  ``learning_rules``, ``recurrent``, ``convolutional``, ``routing_rules``, ``alignment_training``.
+- ground, modules that know nothing of ours: ``activations``, ``checks``, ``claims``, ``integration``, ``plotting``,
+  ``results``, ``sweep``;
+- what the parts share: ``data`` (tasks and images), ``nets`` (networks in torch and their training), ``kernels``
+  (infinitely wide networks, function space; may use ``data``), ``linear`` (deep linear networks);
+- a part each, and no part imports another: ``race``, ``renormalization``, ``bottleneck``, ``convergence``,
+  ``alignment``.
 
-Import the module you need: ``from gdln import race``.
+Data flows one way: from ``data`` to gates or a graph, a theory's ``solve`` and its result; and from ``data`` to
+networks, training and a trajectory. The two meet in a chapter or a test. Importing a package loads no torch; modules
+that need it are imported by name.
+
+    from gdln.data import hierarchical
+    from gdln.race import GatedGraph, correlations, reduce_flow
 """
 
 from importlib.metadata import version

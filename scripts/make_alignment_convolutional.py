@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from gdln import images, results
-from gdln.convolutional import RULES, ConvolutionalNets
-from gdln.learning_rules import Learner, accuracy, train
+from gdln import results
+from gdln.alignment.convolutional import RULES, ConvolutionalNets
+from gdln.alignment.rules import Learner, accuracy, train
+from gdln.data import images
 
 N_TRAIN, N_VALIDATION, N_TEST, LRS = 1000, 297, 500, (2.0, 6.0)
 

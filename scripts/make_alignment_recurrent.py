@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from gdln import datasets, results
-from gdln.learning_rules import Learner, train
-from gdln.recurrent import RULES, RecurrentNets
+from gdln import results
+from gdln.alignment.recurrent import RULES, RecurrentNets
+from gdln.alignment.rules import Learner, train
+from gdln.data import tasks
 
 LENGTH, N_TRAIN, N_TEST, EPOCHS, LR = 30, 300, 100, 50, 0.1 / 30
 
@@ -21,7 +22,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=10)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    u, y = datasets.add_task(N_TRAIN + N_TEST, LENGTH, np.random.default_rng(0))
+    u, y = tasks.add_task(N_TRAIN + N_TEST, LENGTH, np.random.default_rng(0))
     x, y = torch.from_numpy(u).float()[..., None], torch.from_numpy(y).float()
     best = {}
     for width in (16, 128):

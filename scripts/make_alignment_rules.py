@@ -9,8 +9,8 @@ import torch
 from tqdm import tqdm
 
 from gdln import results
-from gdln.alignment_training import digits_task, train_rule
-from gdln.learning_rules import RULES
+from gdln.alignment.experiments import digits_task, train_rule
+from gdln.alignment.rules import RULES
 
 LRS = (0.1, 0.3, 1.0)
 SETTINGS = (

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from gdln import results
-from gdln.alignment_training import digits_task, measure_alignment
+from gdln.alignment.experiments import digits_task, measure_alignment
 
 WIDTHS, DEPTHS = [32, 64, 128, 256, 512, 1024], [1, 2, 4, 6]
 CHECKPOINTS = [1, 3, 10, 30, 100, 300, 1000]

@@ -9,8 +9,10 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
-from gdln import images, results, speedup
-from gdln.function_space import UnstableStepSize
+from gdln import results
+from gdln.bottleneck import experiments
+from gdln.data import images, regression
+from gdln.kernels.function_space import UnstableStepSize
 
 WIDTHS = (2, 5, 20, 100)
 #: label scale: steps to a unit of time, so that the sharper kernel stays stable
@@ -30,7 +32,7 @@ def record(outcome):
 
 def run(setting, width, seed, **options):
     try:
-        return record(speedup.train(setting, width, np.random.default_rng(seed), **options))
+        return record(experiments.train(setting, width, np.random.default_rng(seed), **options))
     except UnstableStepSize as error:
         return {"diverged": error.eigenvalue * error.learning_rate}
 
@@ -38,7 +40,7 @@ def run(setting, width, seed, **options):
 def baselines(setting, **options):
     found = {}
     for which in "AB":
-        outcome = speedup.baseline(setting, which, **options)
+        outcome = experiments.baseline(setting, which, **options)
         found[which] = {"times": record(outcome)["times"], "test_error": round(outcome.test_error, 5)}
     return found
 
@@ -46,7 +48,7 @@ def baselines(setting, **options):
 def grid(setting, seeds, scales, widths=WIDTHS, horizon=600, bar=None, loss="squared", **options):
     out = {
         "baselines": baselines(
-            setting, loss=loss, horizon=20 * horizon, levels=options.get("levels", speedup.LEVELS)
+            setting, loss=loss, horizon=20 * horizon, levels=options.get("levels", experiments.LEVELS)
         )
     }
     for scale, slow in scales.items():
@@ -78,10 +80,10 @@ def main():
     warnings.simplefilter("error")
     seeds, few = range(arguments.seeds), range(min(5, arguments.seeds))
     digits = images.digits()
-    parity = speedup.prepare(speedup.parity(digits, 100, 1697, np.random.default_rng(0)))
-    fast = speedup.prepare(parity.task, fraction=1.2)  # the curvature of the logistic loss is at most 1/4
-    toy = speedup.prepare(speedup.subspace(100, 1000, np.random.default_rng(0)))
-    classes = speedup.prepare(speedup.classes(digits, 100, 1697, np.random.default_rng(0)))
+    parity = experiments.prepare(regression.parity(digits, 100, 1697, np.random.default_rng(0)))
+    fast = experiments.prepare(parity.task, fraction=1.2)  # the curvature of the logistic loss is at most 1/4
+    toy = experiments.prepare(regression.subspace(100, 1000, np.random.default_rng(0)))
+    classes = experiments.prepare(regression.classes(digits, 100, 1697, np.random.default_rng(0)))
     out, bar = {}, tqdm()
     out["digits"] = grid(parity, seeds, SCALES, bar=bar)
     out["subspace"] = grid(toy, seeds, SCALES, bar=bar)
@@ -90,8 +92,10 @@ def main():
     out["ten_classes"] = grid(classes, few, {1: 1, 8: 4}, (5, 20, 100), 250, bar=bar)
     out["splits"] = []
     for split in range(arguments.splits):
-        setting = speedup.prepare(speedup.parity(digits, 100, 1697, np.random.default_rng(1000 + split)))
-        row = {which: speedup.baseline(setting, which).test_error for which in "AB"}
+        setting = experiments.prepare(
+            regression.parity(digits, 100, 1697, np.random.default_rng(1000 + split))
+        )
+        row = {which: experiments.baseline(setting, which).test_error for which in "AB"}
         for scale, slow in ((1, 1), (16, 4)):
             for width in WIDTHS:
                 found = run(setting, width, split, label_scale=scale, slow=slow, horizon=600 / slow)
@@ -112,7 +116,7 @@ def main():
             "ten_classes": classes.rate,
         },
         "steps_per_unit": {str(scale): slow for scale, slow in SCALES.items()},
-        "levels": list(speedup.LEVELS),
+        "levels": list(experiments.LEVELS),
     }
     results.save("bottleneck_acceleration", parameters, out)
 

@@ -10,7 +10,10 @@ import numpy as np
 from make_bottleneck_acceleration import SCALES, baselines, run
 from tqdm import tqdm
 
-from gdln import images, results, speedup
+from gdln import results
+from gdln.bottleneck import experiments
+from gdln.data import images
+from gdln.data.regression import parity
 
 WIDTHS = (2, 5, 20, 100)
 
@@ -25,7 +28,7 @@ def main():
     out, bar = {"runs": []}, tqdm()
     for seed in range(arguments.seeds):
         rng = np.random.default_rng(seed)
-        setting = speedup.prepare(speedup.parity(pixels, arguments.train, arguments.test, rng))
+        setting = experiments.prepare(parity(pixels, arguments.train, arguments.test, rng))
         row = {"baselines": baselines(setting, horizon=5000)}
         for scale in (1, 16):
             slow = SCALES[scale]
@@ -40,7 +43,7 @@ def main():
         "n_train": arguments.train,
         "n_test": arguments.test,
         "images": "MNIST t10k, first shuffled with the seed",
-        "levels": list(speedup.LEVELS),
+        "levels": list(experiments.LEVELS),
         "n_units": 512,
     }
     results.save("bottleneck_mnist", parameters, out)

@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from gdln import comparison, datasets, features, images, meanfield, results
-from gdln.three_layer import ThreeLayerNetwork
-from gdln.training import gradient_descent
+from gdln import results
+from gdln.convergence import experiments, features, flow
+from gdln.convergence.nets import ThreeLayerNetwork
+from gdln.data import images, tasks
+from gdln.nets.training import gradient_descent
 
 
 def four_points(seed, n, n_test=1000, d=20):
     rng = np.random.default_rng([seed, n])
-    return datasets.four_points(n, d, rng), datasets.four_points(n_test, d, rng)
+    return tasks.four_points(n, d, rng), tasks.four_points(n_test, d, rng)
 
 
 def digit_parity(seed, n):
@@ -33,7 +35,7 @@ def fully_trained(train, test, seed, size=400, dt=1.0, chunk=100, max_chunks=100
     """Gradient descent on all three layers with learning rate dt m, stopped at one per cent of the loss."""
     rng = np.random.default_rng([seed, 3])
     first = features.draw_features(size, train[0].shape[1], rng)
-    c, W = meanfield.draw_units(size, size, rng)
+    c, W = flow.draw_units(size, size, rng)
     net = ThreeLayerNetwork(c, W, "relu", first)
     X, y = (torch.as_tensor(x) for x in train)
     start = 0.5 * float(y.square().mean())
@@ -51,15 +53,15 @@ def fully_trained(train, test, seed, size=400, dt=1.0, chunk=100, max_chunks=100
 def compare(task, n, seed, rtol, atol):
     train, test = task(seed, n)
     out = {}
-    for k, model in enumerate(comparison.MODELS):
-        for scaling in meanfield.SCALINGS:
+    for k, model in enumerate(experiments.MODELS):
+        for scaling in flow.SCALINGS:
             rng = np.random.default_rng([seed, k])
             options = (
                 {} if rtol is None else {"rtol": rtol, "atol": atol if scaling == "mean-field" else atol / 20}
             )
-            run = comparison.train_and_test(train, test, rng, model=model, scaling=scaling, **options)
+            run = experiments.train_and_test(train, test, rng, model=model, scaling=scaling, **options)
             out[f"{model} {scaling}"] = vars(run)
-    error = comparison.random_feature_error(train, test, np.random.default_rng([seed, 2]))
+    error = experiments.random_feature_error(train, test, np.random.default_rng([seed, 2]))
     out["random features"] = {"error": error}
     out["all layers"] = fully_trained(train, test, seed)
     return out

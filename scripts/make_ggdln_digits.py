@@ -10,7 +10,10 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from gdln import gates, generalisation, images, posterior, results, teachers
+from gdln import results
+from gdln.data import images
+from gdln.data.regression import even_odd
+from gdln.renormalization import gates, generalisation, posterior
 
 
 def sampled(task, family, width, sigma2, temperature, draws, seed):
@@ -49,7 +52,7 @@ def main(argv=None):
     pictures = images.load("mnist", "test") if mnist else images.digits()
 
     def make(n):
-        task = teachers.even_odd(pictures, n, setting["n_new"], np.random.default_rng(setting["data_seed"]))
+        task = even_odd(pictures, n, setting["n_new"], np.random.default_rng(setting["data_seed"]))
         rng = np.random.default_rng(setting["gate_seed"])
         return task, gates.random_planes(setting["n_gates"], task.X.shape[1], rng, allow_silent=True)
 

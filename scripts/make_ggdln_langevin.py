@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from gdln import gates, images, langevin, patches, results, teachers
+from gdln import results
+from gdln.data import images
+from gdln.data.regression import even_odd
+from gdln.renormalization import gates, langevin, patches
 
 SETTING = {
     "n_samples": 60, "n_new": 200, "width": 30, "sigma2": 0.5, "temperature": 0.1, "data_seed": 0, "gate_seed": 1,
@@ -39,7 +42,7 @@ def main():
     steps = parser.parse_args().steps
     torch.set_num_threads(1)
     rng = np.random.default_rng(SETTING["data_seed"])
-    task = teachers.even_odd(images.digits(), SETTING["n_samples"], SETTING["n_new"], rng)
+    task = even_odd(images.digits(), SETTING["n_samples"], SETTING["n_new"], rng)
     record = {}
     for name, net, data, new in tqdm(list(networks(task)), file=sys.stderr):
         run = langevin.sample(

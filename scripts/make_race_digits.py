@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from gdln import images, pathways, results
+from gdln import results
+from gdln.data import images
+from gdln.race import pathways
 
 COMMON = {"n_domains": 16, "lr": 0.2, "batch_size": 50, "hidden": 64}
 LINEAR = {"activation": "linear", "gain": 0.1, "inputs": "permuted", "relabelling": "random"}

@@ -1,6 +1,6 @@
 """Pathway networks on MNIST: trained and untrained routes against K, gain and activation.
 
-Reads the idx files from the folder GDLN_DATA (or those fetched by gdln.images.fetch). Where the 60,000 training
+Reads the idx files from the folder GDLN_DATA (or those fetched by gdln.data.images.fetch). Where the 60,000 training
 images are there, ``--full`` trains on them and tests on the 10,000; otherwise the 10,000 test images are split
 into 8000 and 2000. Writes book/data/race_mnist.json. About eight CPU-minutes without ``--full``.
 """
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from make_race_digits import COMMON, LINEAR, table
 
-from gdln import images, results
+from gdln import results
+from gdln.data import images
 
 SETTINGS = (
     [{**LINEAR, "n_trained": K} for K in (2, 4, 6, 8, 12, 16)]

@@ -7,7 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from test_book import CHAPTERS, HTML, PAGES
+
+from tests.test_book import CHAPTERS, HTML, PAGES
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

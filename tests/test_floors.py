@@ -1,50 +1,141 @@
-"""The library keeps its floors: the package's docstring names them, the imports must follow."""
+"""The library keeps its floors: who may import whom, where torch stands, and where each module is shown and tested."""
 
 import ast
 import re
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import gdln
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOORS = [re.findall(r"``(\w+)``", part) for part in re.split(r"^- ", gdln.__doc__, flags=re.M)[1:]]
-FLOORS[-1] = [name for name in FLOORS[-1] if name != "from"]
-HEIGHT = {name: k for k, names in enumerate(FLOORS) for name in names}
+PARTS = {"race", "renormalization", "bottleneck", "convergence", "alignment"}
+#: What a package may import besides itself and the ground.
+BELOW = {
+    "ground": set(),
+    "data": set(),
+    "nets": set(),
+    "kernels": {"data"},
+    "linear": set(),
+    **dict.fromkeys(PARTS, {"data", "nets", "kernels", "linear"}),
+}
+#: Modules that train networks in torch, besides those of ``nets`` and every part's own ``nets``.
+TORCH = {"race.pathways", "renormalization.langevin"} | {
+    f"alignment.{name}"
+    for name in ("rules", "perceptrons", "convolutional", "recurrent", "routing", "experiments")
+}
 
 
-def imports(path):
-    """Modules of the library that a module imports, inside functions too."""
+def name_of(path):
+    """Dotted name of a file of the library, without ``gdln.``; a package has its folder's."""
+    parts = path.relative_to(ROOT / "gdln").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted((ROOT / "gdln").rglob("*.py"))}
+PACKAGES = {name for name, path in FILES.items() if path.name == "__init__.py" and name}
+MODULES = {name for name, path in FILES.items() if path.name != "__init__.py"}
+
+
+def imports(text, name, package=False):
+    """Modules of the library that a module's text imports, inside functions too, absolutely or relatively."""
+    here = ["gdln", *name.split(".")] if name else ["gdln"]
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "gdln":
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gdln."):
-            found.add(node.module.removeprefix("gdln."))
-        elif isinstance(node, ast.Import):
-            found |= {a.name.removeprefix("gdln.") for a in node.names if a.name.startswith("gdln.")}
-    return found
+        elif isinstance(node, ast.ImportFrom):
+            # One dot is the folder of the module, which for a package is the package itself.
+            base = here[: len(here) - node.level + package] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                whole = f"{stem}.{alias.name}"
+                found.add(whole if whole.removeprefix("gdln.") in FILES else stem)
+    return {m.removeprefix("gdln").lstrip(".") for m in found if (m + ".").startswith("gdln.")}
 
 
-MODULES = {path.stem: imports(path) for path in (ROOT / "gdln").glob("*.py") if path.stem != "__init__"}
+USED = {name: imports(path.read_text(), name, name not in MODULES) for name, path in FILES.items()}
 
 
-def test_every_module_stands_on_one_floor_and_has_its_place_in_the_reference():
-    assert set(HEIGHT) == set(MODULES)
-    assert sum(map(len, FLOORS)) == len(MODULES)
-    api = re.findall(r"automodule:: gdln\.(\w+)", (ROOT / "book" / "api.md").read_text())
-    assert sorted(api) == sorted(MODULES)
+def package_of(module):
+    return module.split(".")[0] if module.split(".")[0] in PACKAGES else "ground"
 
 
-def test_modules_import_from_their_own_floor_or_below_and_never_in_a_circle():
-    for module, used in MODULES.items():
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from gdln.race import graph",
+        "from gdln.race.graph import GatedGraph",
+        "import gdln.race.graph",
+        "from . import graph",
+        "from .graph import GatedGraph",
+        "from ..race.graph import GatedGraph",
+        "def late():\n    from .graph import GatedGraph",
+    ],
+)
+def test_no_way_of_importing_escapes_the_eye(text):
+    assert imports(text, "race.trees") == {"race.graph"}
+
+
+def test_the_dots_of_a_package_start_in_the_package():
+    assert imports("from .graph import GatedGraph", "race", package=True) == {"race.graph"}
+    assert imports("from ..linear.modes import modes", "race.trees") == {"linear.modes"}
+
+
+def test_every_package_stands_on_a_floor_and_is_named_in_the_docstring_of_the_library():
+    assert set(BELOW) - {"ground"} == PACKAGES
+    named = set(re.findall(r"``(\w+)``", gdln.__doc__)) - {"solve"}
+    assert named == PACKAGES | {m for m in MODULES if "." not in m}
+
+
+def test_imports_are_absolute():
+    for name, path in FILES.items():
+        levels = {n.level for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)}
+        assert levels <= {0}, name
+
+
+def test_modules_import_from_the_floors_below_and_no_part_imports_another():
+    for module, used in USED.items():
+        if not module:
+            continue
+        home = package_of(module)
         for other in used:
-            assert HEIGHT[other] <= HEIGHT[module], f"{module} stands below {other}, which it imports"
-    list(TopologicalSorter(MODULES).static_order())
+            there = package_of(other)
+            assert there in {home, "ground"} | BELOW[home], f"{module} imports {other}"
 
 
-def test_only_the_top_floor_needs_torch():
+def test_modules_import_modules_and_never_in_a_circle():
     for module in MODULES:
-        text = (ROOT / "gdln" / f"{module}.py").read_text()
-        needs = re.search(r"^\s*(import|from) torch", text, re.M) is not None
-        assert needs <= (HEIGHT[module] == len(FLOORS) - 1), module
+        assert not USED[module] & (PACKAGES | {""}), f"{module} imports a whole package"
+    list(TopologicalSorter({m: USED[m] for m in MODULES}).static_order())
+
+
+def test_torch_stands_only_where_networks_are_trained():
+    for module in MODULES:
+        needs = re.search(r"^\s*(import|from) torch", FILES[module].read_text(), re.M) is not None
+        allowed = module.split(".")[0] == "nets" or module.split(".")[-1] == "nets" or module in TORCH
+        assert needs == allowed, module
+
+
+def test_importing_a_package_or_a_module_without_networks_loads_no_torch():
+    free = {m for m in MODULES if m not in TORCH and "nets" not in m.split(".")}
+    lines = ["import sys", *(f"import gdln.{m}" for m in sorted(PACKAGES | free))]
+    code = "\n".join([*lines, "assert 'torch' not in sys.modules"])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_exported_name_hides_a_module_and_every_one_exists():
+    for package in PACKAGES:
+        module = __import__(f"gdln.{package}", fromlist=["_"])
+        names = getattr(module, "__all__", [])
+        assert not {f"{package}.{n}" for n in names} & MODULES, package
+        assert len(names) <= 16 and all(hasattr(module, n) for n in names), package
+
+
+def test_every_module_has_its_place_in_the_reference():
+    api = re.findall(r"automodule:: gdln\.([\w.]+)", (ROOT / "book" / "api.md").read_text())
+    assert sorted(api) == sorted(MODULES | PACKAGES)

@@ -3,7 +3,7 @@ import pytest
 
 from gdln.checks import Diverged
 from gdln.integration import METHODS, integrate, record
-from gdln.linear import mode_strength
+from gdln.linear.modes import mode_strength
 
 
 def logistic(t, a):

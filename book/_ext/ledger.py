@@ -1,6 +1,6 @@
 """The ledger: what ``gdln.claims.claim`` measured in this build, beside the source of each claim.
 
-``book/claims/*.yml`` lists the claims: key, source, origin, setting, tolerance. The value and the criterion come
+``book/claims/<part>/*.yml`` lists the claims: key, source, origin, setting, tolerance. The value and the criterion come
 from the executed notebooks, cached or not. A listed claim that nothing measured, and a measured claim that is not
 listed, are warnings, so the strict build fails. A row with ``why`` is a result that cannot be had here.
 """
@@ -33,7 +33,7 @@ class ledger_table(nodes.General, nodes.Element):
 
 
 class Ledger(SphinxDirective):
-    """``{ledger} race.yml race_routing.yml`` shows the claims of these files of ``book/claims``, chapter by chapter."""
+    """``{ledger} race/race.yml race/routing.yml`` shows the claims of these files, chapter by chapter."""
 
     required_arguments = 1
     final_argument_whitespace = True
@@ -80,7 +80,7 @@ def _purge(app, env, docname):
 def _check(app, env):
     """Compare what is listed with what was measured; have the ledger pages written anew."""
     listed = {}
-    for path in sorted((Path(env.srcdir) / "book" / "claims").glob("*.yml")):
+    for path in sorted((Path(env.srcdir) / "book" / "claims").rglob("*.yml")):
         for row in yaml.safe_load(path.read_text()) or []:
             if row["key"] in listed:
                 logger.warning("claim %r is listed twice, in %s", row["key"], path.name)

@@ -40,8 +40,8 @@ def versions():
 def library_hash(root):
     """Hash the library's code, the committed results and the versions."""
     digest = hashlib.sha256()
-    for path in sorted([*root.joinpath("gdln").glob("*.py"), *root.joinpath("book", "data").glob("*")]):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in sorted([*root.joinpath("gdln").rglob("*.py"), *root.joinpath("book", "data").glob("*")]):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     digest.update(repr(versions()).encode())
     return digest.hexdigest()[:12]
 

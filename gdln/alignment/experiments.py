@@ -1,0 +1,280 @@
+"""Experiments on the digits that hold the theory of alignment and the learning rules against training."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gdln.alignment import scores, theory
+from gdln.alignment.perceptrons import Perceptrons
+from gdln.alignment.rules import Learner, accuracy, train
+from gdln.data import images
+from gdln.nets.mlp import MLP
+from gdln.nets.training import gradient_descent
+
+
+@dataclass(frozen=True)
+class DigitsTask:
+    """Digits as a regression task, cut into parts.
+
+    Attributes
+    ----------
+    x, x_validation, x_test : Tensor, shape (n, 64)
+        Centred with the training mean, rows of norm 8.
+    y : Tensor, shape (n, 10)
+        One-hot targets minus 0.1.
+    labels, labels_validation, labels_test : Tensor of int, shape (n,)
+        Classes.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    labels: torch.Tensor
+    x_validation: torch.Tensor
+    labels_validation: torch.Tensor
+    x_test: torch.Tensor
+    labels_test: torch.Tensor
+
+
+def digits_task(n_train, seed, n_validation=297, n_test=500, dtype=torch.float64):
+    """Draw training, validation and test digits.
+
+    Parameters
+    ----------
+    n_train : int
+        Training images.
+    seed : int
+        Seeds the split.
+    n_validation, n_test : int, optional
+        Other images.
+    dtype : torch.dtype, optional
+        Type of inputs and targets.
+
+    Returns
+    -------
+    task : DigitsTask
+        Three disjoint parts.
+    """
+    train_set, rest = images.digits().split(n_train, np.random.default_rng(seed))
+    if min(n_validation, n_test) < 0 or n_validation + n_test > len(rest):
+        raise ValueError(f"only {len(rest)} digits are left for {n_validation} + {n_test}")
+    parts = (
+        train_set,
+        rest.subset(slice(n_validation)),
+        rest.subset(slice(n_validation, n_validation + n_test)),
+    )
+    x = [torch.from_numpy(X).to(dtype) for X in images.centred_rows(*parts)]
+    labels = [torch.from_numpy(part.labels) for part in parts]
+    y = torch.from_numpy(images.one_hot(parts[0].labels) - 0.1).to(dtype)
+    return DigitsTask(x[0], y, labels[0], x[1], labels[1], x[2], labels[2])
+
+
+@dataclass(frozen=True)
+class AlignmentScores:
+    r"""Trained weight changes against their predictions; arrays of shape (n_checkpoints, n_layers).
+
+    Attributes
+    ----------
+    steps : ndarray, shape (n_checkpoints,)
+        Steps of gradient descent.
+    loss : ndarray, shape (n_checkpoints,)
+        Loss reached.
+    gram, cosine : ndarray
+        Score :math:`S_l` and entrywise cosine with the predicted change.
+    hebbian, ratio : ndarray
+        Score and scale ratio of the error-weighted correlation.
+    blind, shuffled : ndarray
+        Scores of the two controls.
+    moved : ndarray
+        :math:`\|\Delta W\|_F/\|W_0\|_F`.
+    """
+
+    steps: np.ndarray
+    loss: np.ndarray
+    gram: np.ndarray
+    cosine: np.ndarray
+    hebbian: np.ndarray
+    ratio: np.ndarray
+    blind: np.ndarray
+    shuffled: np.ndarray
+    moved: np.ndarray
+
+
+def measure_alignment(x, y, width, depth, seed, *, lr=0.3, checkpoints=(300,)):
+    """Train one ReLU network by full-batch gradient descent and score its weight changes.
+
+    Parameters
+    ----------
+    x, y : Tensor, shape (n, n_inputs), (n, n_outputs)
+        Data.
+    width, depth : int
+        Units in a hidden layer, number of hidden layers.
+    seed : int
+        Seeds weights and controls.
+    lr : float, optional
+        Learning rate.
+    checkpoints : sequence of int, optional
+        Steps after which to score.
+
+    Returns
+    -------
+    scores : AlignmentScores
+        One row a checkpoint, one column a layer.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoints do not increase from at least one.
+    """
+    checkpoints = [int(c) for c in checkpoints]
+    if min(np.diff([0, *checkpoints]), default=0) < 1:
+        raise ValueError(f"need increasing checkpoints, at least one step each, got {checkpoints}")
+    gains = [1.0] + [math.sqrt(2.0)] * depth
+    widths = [x.shape[1], *[width] * depth, y.shape[1]]
+    model = MLP(widths, "relu", "ntk", gains, generator=torch.Generator().manual_seed(seed))
+    rng = np.random.default_rng(seed)
+    initial = [W.detach().numpy().copy() for W in model.weights]
+    X, Y = x.numpy(), y.numpy()
+    inputs = theory.frozen_inputs(initial, gains, X)
+    signal = theory.layer_kernels(X, gains).signal
+    E, done, rows, losses = np.zeros_like(Y), 0, [], []
+    for steps in checkpoints:
+        run = gradient_descent(model, "mse", x, y, lr, steps - done, record=("outputs",))
+        E += lr * (run.outputs[:-1] - Y).sum(axis=0)
+        done = steps
+        losses.append(run.loss[-1])
+        predicted = theory.predicted_changes(initial, gains, X, E)
+        for l, W0 in enumerate(initial):
+            W = model.weights[l].detach().numpy()
+            change = W - W0
+            A = scores.gram(change)
+            B = theory.hebbian_gram(inputs[l], E, signal[l], gains[l])
+            shuffled = scores.gram(scores.shuffled_change(W, W0, rng))
+            rows.append(
+                (
+                    scores.gram_score(A, scores.gram(predicted[l])),
+                    scores.entrywise_cosine(change, predicted[l]),
+                    scores.gram_score(A, B),
+                    scores.scale_ratio(B, change),
+                    scores.gram_score(A, scores.error_blind_gram(inputs[l])),
+                    scores.gram_score(A, shuffled),
+                    np.linalg.norm(change) / np.linalg.norm(W0),
+                )
+            )
+    table = np.array(rows).reshape(len(checkpoints), len(initial), -1)
+    return AlignmentScores(np.array(checkpoints), np.array(losses), *np.moveaxis(table, 2, 0))
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """Test accuracy of one rule, learning rate chosen on the validation images for each seed.
+
+    Attributes
+    ----------
+    accuracy : ndarray, shape (n_seeds,)
+        Test accuracy.
+    lr : ndarray, shape (n_seeds,)
+        Chosen learning rate.
+    table : ndarray, shape (n_lrs, n_seeds)
+        Test accuracy at every learning rate.
+    diverged : ndarray of bool, shape (n_lrs, n_seeds)
+        Whether the loss left the finite numbers, or ended above its start.
+    """
+
+    accuracy: np.ndarray
+    lr: np.ndarray
+    table: np.ndarray
+    diverged: np.ndarray
+
+
+def train_rule(rule, tasks, width, depth, *, lrs=(0.1, 0.3, 1.0), n_epochs=30, batch_size=50):
+    """Train one network a task and learning rate by one rule, all learning rates at once.
+
+    Parameters
+    ----------
+    rule : str
+        A name in :data:`gdln.alignment.rules.RULES`.
+    tasks : sequence of DigitsTask
+        One a seed; number *s* seeds weights, feedback and the order of the data.
+    width, depth : int
+        Units in a hidden layer, number of hidden layers.
+    lrs : sequence of float, optional
+        Learning rates.
+    n_epochs, batch_size : int, optional
+        Training length and minibatch.
+
+    Returns
+    -------
+    result : RuleResult
+        Accuracies.
+    """
+    if not len(tasks) or not len(lrs):
+        raise ValueError(f"need at least one task and one learning rate, got {len(tasks)} and {len(lrs)}")
+    chosen, tables, diverged = [], [], []
+    for seed, task in enumerate(tasks):
+        generator = torch.Generator().manual_seed(seed)
+        widths = [task.x.shape[1], *[width] * depth, task.y.shape[1]]
+        networks = Perceptrons.draw(widths, 1, generator=generator, dtype=task.x.dtype).repeat(len(lrs))
+        learner = Learner(networks, rule, torch.Generator().manual_seed(1000 + seed))
+        if learner.feedback is not None:  # the same feedback at every learning rate
+            learner.feedback = [F[:1].repeat(len(lrs), 1, 1) for F in learner.feedback]
+        rates = torch.tensor(lrs, dtype=task.x.dtype)
+        losses, _ = train(
+            learner,
+            task.x,
+            task.y,
+            rates,
+            n_epochs,
+            generator=generator,
+            batch_size=min(batch_size, len(task.x)),
+        )
+        validation = accuracy(networks, task.x_validation, task.labels_validation).numpy()
+        test = accuracy(networks, task.x_test, task.labels_test).numpy()
+        tables.append(test)
+        diverged.append(~(losses[-1] <= losses[0]).numpy())
+        chosen.append(int(validation.argmax()))
+    tables, chosen = np.array(tables), np.array(chosen)
+    return RuleResult(
+        tables[np.arange(len(tables)), chosen], np.array(lrs)[chosen], tables.T, np.array(diverged).T
+    )
+
+
+def train_with_prediction(network, x, y, lr, n_epochs, *, generator, batch_size=50):
+    r"""Train a stack by backpropagation and add up, on the side, what the frozen copy would have done.
+
+    At every step the Align-zero change, frozen signals and inputs with the error of the *trained* network, is
+    added to a second sum and never used: minibatch by minibatch this is the predicted change.
+
+    Parameters
+    ----------
+    network : stack
+        Trained in place; any stack that has both rules.
+    x, y, lr, n_epochs, generator, batch_size
+        As in :func:`gdln.alignment.rules.train`.
+
+    Returns
+    -------
+    changes, predicted : list of Tensor
+        One a weight tensor, with the leading axis of seeds.
+    """
+    learner, frozen = Learner(network, "backprop"), Learner(network, "align_zero")
+    if not 1 <= batch_size <= len(x) or n_epochs < 1:
+        raise ValueError(
+            f"need len(x) >= batch_size >= 1 and n_epochs >= 1, got {len(x)}, {batch_size}, {n_epochs}"
+        )
+    predicted = [torch.zeros_like(W) for W in network.weights]
+    n_batches = len(x) // batch_size
+    for _ in range(n_epochs):
+        order = torch.randperm(len(x), generator=generator)[: n_batches * batch_size]
+        for b in order.view(n_batches, batch_size):
+            for total, change in zip(predicted, frozen.changes(x[b], y[b])[0], strict=True):
+                total.add_(change, alpha=lr)
+            learner.step(x[b], y[b], lr)
+    changes = [W - W0 for W, W0 in zip(network.weights, learner.initial, strict=True)]
+    return changes, predicted
+
+
+def digit_images(task, size=8):
+    """The inputs of a task as images of one channel: training, validation and test, (n, 1, size, size)."""
+    return [x.view(len(x), 1, size, size) for x in (task.x, task.x_validation, task.x_test)]

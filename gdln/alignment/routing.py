@@ -1,0 +1,117 @@
+r"""Learning rules in a gated deep linear network: encoders, one shared layer, decoders, trained on chosen routes."""
+
+import math
+
+import torch
+
+from gdln.alignment.rules import need_targets
+
+RULES = ("backprop", "align_ada", "align_zero", "feedback", "readout")
+
+
+class RoutingNets:
+    r"""Linear pathway networks of one shape, stacked; trained with :class:`gdln.alignment.rules.Learner`.
+
+    Route :math:`(i,j)` computes :math:`f_{ij}(x) = D_j S E_i x`. The loss is
+    :math:`\frac{1}{2Rn}\sum_{(i,j)}\sum_\mu\|f_{ij}(x_\mu)-y_\mu\|^2` over the :math:`R` trained routes and :math:`n`
+    items. All weights start from :math:`\mathcal N(0, g^2/h)`: singular values of order :math:`g`, the *gain*,
+    whatever the width. Weights: encoders (n_seeds, M, h, n_inputs), shared (n_seeds, h, h), decoders
+    (n_seeds, M', n_outputs, h).
+
+    Parameters
+    ----------
+    mask : array_like of bool, shape (M, M')
+        Trained routes.
+    n_inputs, n_outputs : int
+        Size of an input and of an output domain.
+    width : int
+        :math:`h`, of both hidden layers.
+    gain : float
+        :math:`g`. Small gains give the rich regime of the neural race, large ones the lazy regime.
+    n_seeds : int
+        Number of networks.
+    generator : torch.Generator
+        Source of randomness.
+
+    Raises
+    ------
+    ValueError
+        If no route is trained or a size or the gain is not positive.
+
+    Notes
+    -----
+    Architecture of Saxe et al. (2022), Section 4; the gates open one encoder and one decoder. There are no
+    slopes, so that Align-prop is Align-ada. Direct feedback is not covered.
+    """
+
+    rules = RULES
+
+    def __init__(self, mask, n_inputs, n_outputs, width, gain, n_seeds, *, generator):
+        self.mask = torch.as_tensor(mask, dtype=torch.bool)
+        if self.mask.ndim != 2 or not self.mask.any():
+            raise ValueError(f"need a matrix of routes with a trained one, got {tuple(self.mask.shape)}")
+        if min(n_inputs, n_outputs, width, n_seeds) < 1 or not 0 < gain < math.inf:
+            raise ValueError(
+                f"need positive sizes and gain, got {n_inputs}, {n_outputs}, {width}, {n_seeds}, {gain}"
+            )
+        n_in, n_out = self.mask.shape
+        shapes = [(n_in, width, n_inputs), (width, width), (n_out, n_outputs, width)]
+        scale = gain / math.sqrt(width)
+        self.weights = [
+            scale
+            * torch.stack([torch.randn(s, generator=generator, dtype=torch.float64) for _ in range(n_seeds)])
+            for s in shapes
+        ]
+
+    def activities(self, x, weights=None):
+        """Activities after the encoders and after the shared layer, each (n_seeds, M, n, h)."""
+        E, S, _ = self.weights if weights is None else weights
+        if x.ndim != 2 or x.shape[1] != E.shape[3]:
+            raise ValueError(f"inputs must have shape (n, {E.shape[3]}), got {tuple(x.shape)}")
+        first = x @ E.mT
+        return first, first @ S.mT[:, None]
+
+    @torch.no_grad()
+    def outputs(self, x):
+        """Outputs of every route, shape (n_seeds, M, M', n, n_outputs)."""
+        return torch.einsum("sinh,sjch->sijnc", self.activities(x)[1], self.weights[2])
+
+    def route_losses(self, x, y):
+        """Half squared error of every route, averaged over items, shape (n_seeds, M, M')."""
+        need_targets(x, y, (len(x), self.weights[2].shape[2]))
+        return (self.outputs(x) - y).square().sum(-1).mean(-1) / 2
+
+    def maps(self):
+        """Linear map of every route, shape (n_seeds, M, M', n_outputs, n_inputs)."""
+        E, S, D = self.weights
+        return D[:, None] @ (S[:, None] @ E)[:, :, None]
+
+    def draw_feedback(self, rule, generator):
+        """Random weights of the initial size in place of the forward ones, for the way back."""
+        if rule != "feedback":
+            return None
+        scales = [W.std() for W in self.weights]
+        return [
+            scale * torch.randn(W.shape, generator=generator, dtype=W.dtype)
+            for W, scale in zip(self.weights, scales, strict=True)
+        ]
+
+    def changes(self, rule, initial, feedback, x, y):
+        """See :meth:`gdln.alignment.rules.Learner.changes`; ``x`` (n, n_inputs), ``y`` (n, n_outputs)."""
+        need_targets(x, y, (len(x), self.weights[2].shape[2]))
+        first, second = self.activities(x)
+        residual = (torch.einsum("sinh,sjch->sijnc", second, self.weights[2]) - y) * self.mask[
+            ..., None, None
+        ]
+        error = residual / (self.mask.sum() * len(x))
+        loss = (residual * error).sum((1, 2, 3, 4)) / 2
+        if rule == "align_zero":
+            first, second = self.activities(x, initial)
+        decoders = -torch.einsum("sijnc,sinh->sjch", error, second)
+        if rule == "readout":
+            return [torch.zeros_like(W) for W in self.weights[:2]] + [decoders], loss
+        _, S, D = {"backprop": self.weights, "feedback": feedback}.get(rule, initial)
+        back = torch.einsum("sijnc,sjch->sinh", error, D)
+        shared = -torch.einsum("sinh,sink->shk", back, first)
+        encoders = -(back @ S[:, None]).mT @ x
+        return [encoders, shared, decoders], loss

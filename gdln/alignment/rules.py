@@ -1,0 +1,274 @@
+r"""Learning rules that differ in what they send backwards: one interface, many networks at a time.
+
+A :class:`Learner` joins a stack of equal networks (a leading axis of seeds) with a rule. The stacks are
+:class:`~gdln.alignment.perceptrons.Perceptrons`, :class:`~gdln.alignment.convolutional.ConvolutionalNets`,
+:class:`~gdln.alignment.recurrent.RecurrentNets` and :class:`~gdln.alignment.routing.RoutingNets`.
+"""
+
+import math
+
+import torch
+
+#: Rules in the order the book tabulates them.
+RULES = (
+    "backprop",
+    "align_ada",
+    "align_zero",
+    "align_prop",
+    "feedback",
+    "direct_feedback",
+    "readout",
+)
+
+
+class Learner:
+    r"""A stack of networks that learns by one rule, plain steps without momentum.
+
+    Every rule moves layer *l* by
+
+    .. math:: \Delta W^l = -\eta\,c_l\,\frac1B\sum_i \mathrm{back}^l_i\,(\mathrm{pre}^{l-1}_i)^\top,
+
+    the sum over a minibatch of a backward signal times the presynaptic activity, :math:`c_l` the layer's
+    multiplier. The error in the backward signal is always the current one. What the rules take from the network
+    as it is now and what from a frozen copy of its initial state:
+
+    =================  =======================  ==================  ==========
+    rule               backward weights         slopes              pre
+    =================  =======================  ==================  ==========
+    backprop           current                  current             current
+    align_zero         initial                  initial             initial
+    align_ada          initial                  initial             current
+    align_prop         initial                  current             current
+    feedback           random, fixed            current             current
+    direct_feedback    random, from the output  current             current
+    readout            none, last layer only    none                current
+    =================  =======================  ==================  ==========
+
+    Parameters
+    ----------
+    network : Perceptrons or another stack
+        Trained in place.
+    rule : str
+        One of ``network.rules``.
+    generator : torch.Generator, optional
+        Draws the feedback weights; needed for ``"feedback"`` and ``"direct_feedback"`` only.
+
+    Raises
+    ------
+    ValueError
+        If the rule does not cover the network, or it needs a generator and there is none.
+
+    Notes
+    -----
+    Boopathy and Fiete (2022) and their published code. The error of a layer's output is that of
+    :math:`\frac1{2B}\sum_i\|f(x_i)-y_i\|^2`; their loss averages over the :math:`C` outputs as well, so that
+    their rate is :math:`\eta = 2\eta_{\rm code}/C` here.
+
+    Examples
+    --------
+    >>> from gdln.alignment.perceptrons import Perceptrons
+    >>> nets = Perceptrons.draw([2, 16, 1], n_seeds=3, generator=torch.Generator().manual_seed(0))
+    >>> x, y = torch.eye(2).double(), torch.ones(2, 1).double()
+    >>> learner = Learner(nets, "align_ada")
+    >>> tuple(learner.step(x, y, lr=0.1).shape)
+    (3,)
+    """
+
+    def __init__(self, network, rule, generator=None):
+        if rule not in network.rules:
+            raise ValueError(f"{type(network).__name__} learn by one of {network.rules}, got {rule!r}")
+        if rule in ("feedback", "direct_feedback") and generator is None:
+            raise ValueError(f"rule {rule!r} draws feedback weights, so it needs a generator")
+        self.network, self.rule = network, rule
+        self.initial = [W.clone() for W in network.weights]
+        self.feedback = network.draw_feedback(rule, generator)
+
+    @torch.no_grad()
+    def changes(self, x, y):
+        """Changes of all weights for a unit learning rate, and the loss before them.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, ...) or (n_seeds, batch, ...)
+            Inputs, shared by all networks or one batch each.
+        y : Tensor
+            Targets, likewise.
+
+        Returns
+        -------
+        changes : list of Tensor
+            One a weight tensor.
+        loss : Tensor, shape (n_seeds,)
+            Loss of each network.
+        """
+        return self.network.changes(self.rule, self.initial, self.feedback, x, y)
+
+    @torch.no_grad()
+    def step(self, x, y, lr):
+        """Learn from one minibatch.
+
+        Parameters
+        ----------
+        x, y : Tensor
+            As in :meth:`changes`.
+        lr : float or Tensor, shape (n_seeds,)
+            Learning rate, one for all or one a network.
+
+        Returns
+        -------
+        loss : Tensor, shape (n_seeds,)
+            Loss before the step.
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit the networks, or the rate is negative, not finite, or not one for all or each.
+        """
+        n_seeds = len(self.network.weights[0])
+        if torch.is_tensor(lr):
+            fits = lr.numel() in (1, n_seeds) and bool(((lr >= 0) & lr.isfinite()).all())
+        else:
+            fits = 0 <= lr < math.inf
+        if not fits:
+            raise ValueError(f"need finite rates >= 0, one for all or one for each of {n_seeds}, got {lr}")
+        changes, loss = self.changes(x, y)
+        for W, change in zip(self.network.weights, changes, strict=True):
+            if torch.is_tensor(lr):
+                W.add_(change * lr.to(W.dtype).view(-1, *[1] * (W.ndim - 1)))
+            else:
+                W.add_(change, alpha=lr)
+        return loss
+
+
+def need_targets(x, y, shape, n_seeds=None):
+    """Raise a ValueError unless the batch has samples and targets of one shape; a leading axis of seeds if allowed."""
+    shapes = [tuple(shape)] + ([] if n_seeds is None else [(n_seeds, *shape), (1, *shape)])
+    seeds = {len(part) for part in (x, y) if n_seeds is not None and part.ndim == 3} - {1}
+    if 0 in x.shape or tuple(y.shape) not in shapes or seeds - {n_seeds}:
+        raise ValueError(
+            f"need targets of shape {tuple(shape)} for at least one sample, got {tuple(y.shape)} for inputs "
+            f"{tuple(x.shape)}"
+        )
+
+
+def fill_gradients(model, learner, x, y):
+    """Put a rule's direction into ``.grad`` of a model, so that any torch optimiser can take the step.
+
+    Parameters
+    ----------
+    model : MLP
+        The model the optimiser trains; the learner was made from it (or one like it) before training.
+    learner : Learner
+        Of a stack of one network; holds the initial weights and the feedback, and follows the model.
+    x, y : Tensor
+        Minibatch.
+
+    Returns
+    -------
+    loss : float
+        Loss of the model.
+
+    Examples
+    --------
+    >>> from gdln.alignment.perceptrons import Perceptrons
+    >>> from gdln.nets.mlp import MLP
+    >>> model = MLP([2, 8, 1], "relu", "ntk", generator=torch.Generator().manual_seed(0))
+    >>> learner = Learner(Perceptrons.from_models([model]), "align_zero")
+    >>> optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    >>> loss = fill_gradients(model, learner, torch.eye(2).double(), torch.ones(2, 1).double())
+    >>> optimiser.step()
+    """
+    if len(learner.network.weights[0]) != 1 or len(learner.network.weights) != len(model.weights):
+        raise ValueError("need a learner of one network with the layers of the model")
+    for stacked, W in zip(learner.network.weights, model.weights, strict=True):
+        stacked[0] = W.detach()
+    changes, loss = learner.changes(x, y)
+    for W, change in zip(model.weights, changes, strict=True):
+        W.grad = -change[0]
+    return float(loss[0])
+
+
+def train(learner, x, y, lr, n_epochs, *, generator, batch_size=50, evaluate=None, progress=False):
+    """Minibatch training of a stack; every network sees the same minibatches.
+
+    Parameters
+    ----------
+    learner : Learner
+        The networks and their rule.
+    x, y : Tensor, shape (n, ...)
+        Training data.
+    lr : float or Tensor, shape (n_seeds,)
+        Learning rate.
+    n_epochs : int
+        Passes through the data; a last, incomplete minibatch is left out.
+    generator : torch.Generator
+        Order of the data.
+    batch_size : int, optional
+        Samples in a minibatch.
+    evaluate : callable, optional
+        ``evaluate(network)`` after every epoch; its results are stacked.
+    progress : bool, optional
+        Show a bar on stderr.
+
+    Returns
+    -------
+    losses : Tensor, shape (n_epochs, n_seeds)
+        Training loss averaged over the epoch. A network that diverged has NaN or infinity; the others are not touched.
+    evaluations : list
+        What ``evaluate`` returned.
+
+    Raises
+    ------
+    ValueError
+        If the data do not match or a setting is out of range.
+    """
+    if len(x) != len(y) or not 1 <= batch_size <= len(x) or n_epochs < 1:
+        raise ValueError(
+            f"need len(x) == len(y) >= batch_size >= 1 and n_epochs >= 1, got {len(x)}, {len(y)}, "
+            f"{batch_size} and {n_epochs}"
+        )
+    epochs = range(n_epochs)
+    if progress:
+        from tqdm import tqdm
+
+        epochs = tqdm(epochs, leave=False)
+    losses, evaluations, n_batches = [], [], len(x) // batch_size
+    for _ in epochs:
+        order = torch.randperm(len(x), generator=generator)[: n_batches * batch_size]
+        batches = order.view(n_batches, batch_size)
+        losses.append(sum(learner.step(x[b], y[b], lr) for b in batches) / n_batches)
+        if evaluate is not None:
+            evaluations.append(evaluate(learner.network))
+    return torch.stack(losses), evaluations
+
+
+@torch.no_grad()
+def accuracy(network, x, labels):
+    """Fraction of samples whose largest output is their class, one number a network.
+
+    A diverged network scores zero: its outputs have no largest one.
+
+    Parameters
+    ----------
+    network : Perceptrons or another stack
+        The networks.
+    x : Tensor, shape (n, ...)
+        Inputs.
+    labels : Tensor of int, shape (n,)
+        Classes.
+
+    Returns
+    -------
+    accuracy : Tensor, shape (n_seeds,)
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label a sample.
+    """
+    if not 0 < len(x) == labels.numel() or labels.ndim != 1:
+        raise ValueError(f"need one label a sample, got {tuple(labels.shape)} for inputs {tuple(x.shape)}")
+    f = network.outputs(x)
+    right = (f.argmax(-1) == labels) & f.isfinite().all(-1)
+    return right.double().mean(-1)

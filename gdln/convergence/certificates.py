@@ -1,0 +1,331 @@
+"""What can be promised about the flow of :mod:`gdln.convergence.flow` before, or without, running it.
+
+Lower bounds on the rate of convergence, the number of units and random features they ask for, and a bound on
+the capacity of what the flow can reach. All constants are derived in this book.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gdln.activations import named
+
+
+def smallest_eigenvalue(gram):
+    """Smallest eigenvalue of a Gram matrix, exactly zero when it is only rounding.
+
+    Parameters
+    ----------
+    gram : array_like, shape (n, n)
+        Symmetric positive semidefinite.
+
+    Returns
+    -------
+    lam : float
+        Not negative.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square, symmetric, finite and positive semidefinite up to rounding.
+
+    Examples
+    --------
+    >>> smallest_eigenvalue([[1.0, 1.0], [1.0, 1.0]])
+    0.0
+    """
+    gram = np.asarray(gram, dtype=float)
+    if gram.ndim != 2 or not gram.size or gram.shape[0] != gram.shape[1]:
+        raise ValueError(f"a Gram matrix is square, got shape {gram.shape}")
+    if not np.isfinite(gram).all() or not np.allclose(gram, gram.T):
+        raise ValueError("a Gram matrix is symmetric with finite entries")
+    values = np.linalg.eigvalsh(gram)
+    if values[0] < -1e-8 * max(values[-1], 1e-300):
+        raise ValueError(f"a Gram matrix has no negative eigenvalues, got {values[0]:.3g}")
+    return float(values[0]) if values[0] > 10 * len(values) * np.finfo(float).eps * values[-1] else 0.0
+
+
+def schur_bound(gram, S):
+    r"""Schur's lower bound, :math:`\lambda_{\min}(G\circ S) \ge \lambda_{\min}(G)\min_a S_{aa}`.
+
+    Parameters
+    ----------
+    gram, S : array_like, shape (n, n)
+        Positive semidefinite matrices.
+
+    Returns
+    -------
+    bound : float
+        Never above the smallest eigenvalue of the elementwise product.
+    """
+    if np.shape(S) != np.shape(gram):
+        raise ValueError(f"need two matrices of one shape, got {np.shape(gram)} and {np.shape(S)}")
+    return smallest_eigenvalue(gram) * float(np.min(np.diag(S)))
+
+
+def rate_bound(gram, h, c, activation):
+    r"""Lower bound on the rate at this instant.
+
+    :math:`-\frac{d}{dt}\ln\mathcal L \ge
+    \frac2n\lambda_{\min}(G)\min_a\frac1m\sum_i c_i^2\sigma'(h_i(x_a))^2`.
+
+    Parameters
+    ----------
+    gram : ndarray, shape (n, n)
+        Gram matrix of the features.
+    h : ndarray, shape (m, n)
+        Pre-activations at this instant.
+    c : ndarray, shape (m,)
+        Output weights.
+    activation : Activation or str
+        Nonlinearity, or its name.
+
+    Returns
+    -------
+    bound : float
+        The same in mean-field and NTK scaling.
+    """
+    slope = named(activation).both(h)[1]
+    diagonal = c**2 @ slope**2 / len(c)
+    return 2 / len(gram) * smallest_eigenvalue(gram) * float(diagonal.min())
+
+
+@dataclass(frozen=True)
+class Certificate:
+    r"""A promise :math:`\mathcal L(t) \le \mathcal L(0)e^{-rt}` for all times, or why there is none.
+
+    Parameters
+    ----------
+    theorem : {"A", "B", None}
+        Which theorem gives it (Theorem C is A or B on random features).
+    rate : float
+        :math:`r`; zero without a certificate.
+    fraction : float
+        :math:`p`, the share of units that stay where the activation is steep (1 for Theorem A).
+    radius : float
+        :math:`R_p`, how far a pre-activation can ever move (infinite for Theorem A, which does not need it).
+    reason : str
+        Empty, or why there is no certificate.
+    """
+
+    theorem: str | None
+    rate: float
+    fraction: float
+    radius: float
+    reason: str
+
+    def __bool__(self):
+        return self.theorem is not None
+
+
+def certify(gram, h0, c, y, activation, scaling="mean-field"):
+    r"""Look for the best certificate of exponential convergence.
+
+    Theorem A when the activation is steep everywhere: :math:`r = \frac2n\lambda_{\min}(G)\kappa^2\hat c^2`.
+    Otherwise Theorem B: the largest :math:`p` with :math:`q(R_p) \ge p`, where
+    :math:`R_p = \sqrt{2n\mathcal L_0}\,M\gamma/(\lambda_{\min}(G)\kappa^2\hat c p)` (divided by
+    :math:`\sqrt m` in NTK scaling) and :math:`r = \frac2n\lambda_{\min}(G)\kappa^2\hat c^2p`.
+
+    Parameters
+    ----------
+    gram : array_like, shape (n, n)
+        Gram matrix of the features.
+    h0 : array_like, shape (m, n)
+        Pre-activations at the start.
+    c : array_like, shape (m,)
+        Output weights, all of one size.
+    y : array_like, shape (n,)
+        Targets.
+    activation : Activation or str
+        Nonlinearity, or its name.
+    scaling : {"mean-field", "ntk"}, optional
+        Scale of the output.
+
+    Returns
+    -------
+    certificate : Certificate
+        False in a boolean context when there is none.
+
+    Raises
+    ------
+    ValueError
+        If the output weights differ in size or vanish, shapes do not fit or the scaling is unknown.
+
+    Notes
+    -----
+    The largest p is found exactly: q takes the values k/m, so it is enough to compare the k-th largest distance
+    from the ends of the interval with the radius at p = k/m.
+    """
+    gram, h0, c, y = (np.asarray(x, dtype=float) for x in (gram, h0, c, y))
+    activation = named(activation)
+    size, m, n = np.abs(c), len(c), len(y)
+    if scaling not in ("mean-field", "ntk"):
+        raise ValueError(f"scaling must be 'mean-field' or 'ntk', got {scaling!r}")
+    if not m or h0.shape != (m, n) or gram.shape != (n, n):
+        raise ValueError(
+            f"need h0 of shape {(m, n)} and gram of shape {(n, n)}, got {h0.shape}, {gram.shape}"
+        )
+    c_hat = size[0]
+    if not 0 < c_hat < np.inf or not np.ptp(size) <= 1e-12 * c_hat:
+        raise ValueError(f"output weights must have one size, not zero, got {size.min()} to {size.max()}")
+    if not (np.isfinite(h0).all() and np.isfinite(y).all()):
+        raise ValueError("pre-activations and targets must be finite, got NaN or infinity")
+    lam = smallest_eigenvalue(gram)
+    if lam == 0:
+        reason = "the Gram matrix is singular: the features of the samples are linearly dependent"
+        return Certificate(None, 0.0, 0.0, np.inf, reason)
+    full = 2 / n * lam * activation.kappa**2 * c_hat**2
+    if activation.monotone:
+        return Certificate("A", float(full), 1.0, np.inf, "")
+
+    scale = 1 / m if scaling == "mean-field" else 1 / np.sqrt(m)
+    zeta = c @ activation.both(h0)[0] * scale - y
+    gamma = np.sqrt((gram**2).sum(axis=1).max())
+    # sqrt(2 n L0) is the norm of zeta
+    radius_at_one = activation.slope_max * gamma * np.linalg.norm(zeta) / (lam * activation.kappa**2 * c_hat)
+    if scaling == "ntk":
+        radius_at_one /= np.sqrt(m)
+    low, high = activation.interval
+    inside = np.sort(np.minimum(h0 - low, high - h0), axis=0)[::-1].min(axis=1)
+    p = np.arange(1, m + 1) / m
+    good = np.flatnonzero(inside >= radius_at_one / p)
+    if not good.size:
+        gap = float(np.min(radius_at_one / p - inside))
+        reason = (
+            f"pre-activations could move {radius_at_one:.3g} or more, "
+            f"at best {gap:.3g} too far for any fraction of units to stay where the slope is bounded below"
+        )
+        return Certificate(None, 0.0, 0.0, np.inf, reason)
+    best = p[good[-1]]
+    return Certificate("B", float(full * best), float(best), float(radius_at_one / best), "")
+
+
+def units_needed(n, accuracy, failure):
+    r"""Units, :math:`m \ge \ln(n/\delta)/(2\epsilon^2)`, for every sample's fraction to be near its mean.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples.
+    accuracy : float
+        :math:`\epsilon`, distance below the mean allowed.
+    failure : float
+        :math:`\delta`, probability allowed.
+
+    Returns
+    -------
+    m : int
+        Independent units (antisymmetric pairs count once); logarithmic in n.
+
+    Examples
+    --------
+    >>> units_needed(20, 0.1, 0.01), units_needed(2000, 0.1, 0.01)
+    (381, 611)
+    """
+    if n < 1 or not 0 < accuracy < 1 or not 0 < failure < 1:
+        raise ValueError(f"need n >= 1 and 0 < accuracy, failure < 1, got {n}, {accuracy}, {failure}")
+    return int(np.ceil(np.log(n / failure) / (2 * accuracy**2)))
+
+
+def chernoff_failure(n_features, lam, n, bound, shortfall):
+    r"""Probability bound :math:`n\exp(-\epsilon^2D\lambda/(2nb))` that
+    :math:`\lambda_{\min}(\hat G) \le (1-\epsilon)\lambda`.
+
+    Parameters
+    ----------
+    n_features : int or ndarray
+        Number D of random features.
+    lam : float
+        Smallest eigenvalue :math:`\lambda` of the kernel of infinitely many.
+    n : int
+        Number of samples.
+    bound : float
+        :math:`b \ge |\varphi|^2` (2 for Fourier features).
+    shortfall : float
+        :math:`\epsilon` in (0, 1].
+
+    Returns
+    -------
+    probability : float or ndarray
+        At most 1.
+    """
+    if not (0 < shortfall <= 1 and lam >= 0 and bound > 0):
+        raise ValueError(f"need 0 < shortfall <= 1, lam >= 0, bound > 0, got {shortfall}, {lam}, {bound}")
+    exponent = shortfall**2 * np.asarray(n_features, dtype=float) * lam / (2 * n * bound)
+    return np.minimum(1.0, n * np.exp(-exponent))
+
+
+def features_needed(lam, n, bound, shortfall, failure):
+    r"""Random features that make :func:`chernoff_failure` at most ``failure``.
+
+    Parameters
+    ----------
+    lam, n, bound, shortfall
+        As in :func:`chernoff_failure`, with ``lam > 0``.
+    failure : float
+        Probability allowed.
+
+    Returns
+    -------
+    n_features : int
+        At least n.
+
+    Examples
+    --------
+    >>> features_needed(0.1, 16, 2.0, 0.5, 0.01)
+    18888
+    """
+    if not (0 < failure < 1 and lam > 0):
+        raise ValueError(f"need 0 < failure < 1 and lam > 0, got {failure}, {lam}")
+    if not 0 < shortfall <= 1 or bound <= 0:
+        raise ValueError(f"need 0 < shortfall <= 1 and bound > 0, got {shortfall}, {bound}")
+    return max(n, int(np.ceil(2 * n * bound * np.log(n / failure) / (shortfall**2 * lam))))
+
+
+def ball_radius(gram, loss0, c_hat, slope_max, rate):
+    r"""How far a unit's function can move in the feature space (mean-field scaling).
+
+    :math:`B = \frac{2\hat cM}{r}\sqrt{2\lambda_{\max}(G)\mathcal L_0/n}`.
+
+    Parameters
+    ----------
+    gram : array_like, shape (n, n)
+        Gram matrix of the features.
+    loss0 : float
+        Loss at the start.
+    c_hat, slope_max : float
+        Size of the output weights, largest slope.
+    rate : float
+        A rate r with :math:`\mathcal L(t) \le \mathcal L_0e^{-rt}`.
+
+    Returns
+    -------
+    radius : float
+        Bound on the norm of every :math:`h_i(t) - h_i(0)`.
+    """
+    if not (rate > 0 and loss0 >= 0):
+        raise ValueError(f"need a positive rate and loss0 >= 0, got {rate} and {loss0}")
+    top = np.linalg.eigvalsh(np.asarray(gram, dtype=float))[-1]
+    return float(2 * c_hat * slope_max / rate * np.sqrt(2 * top * loss0 / len(gram)))
+
+
+def rademacher_bound(gram, radius, c_hat, slope_max):
+    r"""Empirical Rademacher complexity of all networks whose units moved less than ``radius``.
+
+    :math:`\hat{\mathcal R} \le \hat cMB\sqrt{\operatorname{tr}G}/n`, contraction, then a ball.
+
+    Parameters
+    ----------
+    gram : array_like, shape (n, n)
+        Gram matrix of the features.
+    radius : float
+        :math:`B`.
+    c_hat, slope_max : float
+        Size of the output weights, largest slope.
+
+    Returns
+    -------
+    complexity : float
+        Of order :math:`n^{-1/2}` at fixed radius.
+    """
+    return float(c_hat * slope_max * radius * np.sqrt(np.trace(gram)) / len(gram))

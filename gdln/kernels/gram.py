@@ -1,0 +1,147 @@
+"""Kernel matrices of infinitely wide networks, and their gradients in the inputs."""
+
+import numpy as np
+
+from gdln.kernels import moments
+from gdln.kernels.moments import Kernels, pair_moments, two_sets
+
+TILE = 256
+
+
+def gram(network, X, X2=None, tile=TILE):
+    r"""NNGP and NTK matrices between the rows of two data sets.
+
+    Works in square tiles that stay in cache, in place; with one data set only on the upper triangle,
+    and the diagonal is exact. Memory: the two matrices and a few tiles.
+
+    Parameters
+    ----------
+    network : FullyConnected
+        The architecture.
+    X : array_like, shape (n, n_inputs)
+        Inputs, one row a sample.
+    X2 : array_like, shape (m, n_inputs), optional
+        Second set; ``X`` itself unless given.
+    tile : int, optional
+        Side of a tile.
+
+    Returns
+    -------
+    kernels : Kernels
+        Matrices of shape (n, m); symmetric to the last bit with one data set.
+
+    Raises
+    ------
+    ValueError
+        If the inputs are not matrices with the same number of columns.
+
+    Examples
+    --------
+    >>> from gdln.kernels.moments import FullyConnected
+    >>> x = np.array([[1.0, 0, 0], [0.6, 0.8, 0]])
+    >>> gram(FullyConnected(1, "erf"), x).ntk.round(6)
+    array([[2.020657, 1.107021],
+           [1.107021, 2.020657]])
+    """
+    X, X2, same = two_sets(X, X2)
+    n, m, n_inputs = len(X), len(X2), X.shape[1]
+    moment, moment2 = (np.einsum("ij,ij->i", A, A) / n_inputs for A in (X, X2))
+    p11 = [p[:, None] for p in moments.hidden_variances(network, moment)]
+    p22 = [p[None, :] for p in moments.hidden_variances(network, moment2)]
+    nngp, ntk = np.empty((n, m)), np.empty((n, m))
+    buffers = [np.empty(tile * tile) for _ in range(4)]
+    for i in range(0, n, tile):
+        rows = slice(i, min(i + tile, n))
+        for j in range(i if same else 0, m, tile):
+            columns = slice(j, min(j + tile, m))
+            shape = (rows.stop - i, columns.stop - j)
+            p, theta, value, slope = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in buffers)
+            np.matmul(X[rows], X2[columns].T, out=p)
+            if same and i == j:
+                p[...] = (p + p.T) / 2
+            np.multiply(p, 1 / n_inputs, out=p)
+            moments.recursion(
+                network, [a[rows] for a in p11], [b[:, columns] for b in p22], p, theta, value, slope
+            )
+            nngp[rows, columns], ntk[rows, columns] = p, theta
+            if same and i < j:
+                nngp[columns, rows], ntk[columns, rows] = p.T, theta.T
+    if same:
+        exact = moments.diagonal(network, moment)
+        np.fill_diagonal(nngp, exact.nngp)
+        np.fill_diagonal(ntk, exact.ntk)
+    return Kernels(nngp, ntk)
+
+
+def input_gradients(network, X, X2=None, fan_in=None):
+    r"""Gradients of NNGP and NTK in their first argument.
+
+    :math:`\nabla_x \Theta(x, x') = \frac1{n_0}(2\Theta_{,11} x + \Theta_{,12} x')`, the same for :math:`K`.
+
+    Parameters
+    ----------
+    network : FullyConnected
+        The architecture.
+    X : array_like, shape (n, n_inputs)
+        First arguments.
+    X2 : array_like, shape (m, n_inputs), optional
+        Second arguments; ``X`` unless given.
+    fan_in : float, optional
+        Divisor of the moments; the number of inputs unless given.
+
+    Returns
+    -------
+    gradients : Kernels
+        Arrays of shape (n, m, n_inputs).
+    """
+    X, X2, _ = two_sets(X, X2)
+    fan_in = X.shape[1] if fan_in is None else fan_in
+    d = moments.moment_derivatives(network, *pair_moments(X, X2, fan_in))
+
+    def gradient(first, second):
+        return (2 * first[..., None] * X[:, None, :] + second[..., None] * X2[None, :, :]) / fan_in
+
+    return Kernels(gradient(d.nngp_11, d.nngp_12), gradient(d.ntk_11, d.ntk_12))
+
+
+def gradient_covariance(network, X, X2=None, fan_in=None):
+    r"""Covariance of a Gaussian process with kernel :math:`K` and of its gradient, at two sets of points.
+
+    Blocks :math:`K`, :math:`\nabla_{x'} K`, :math:`\nabla_x K` and :math:`\nabla_x \nabla_{x'}^\top K`.
+
+    Parameters
+    ----------
+    network : FullyConnected
+        The architecture.
+    X : array_like, shape (n, n_inputs)
+        First points.
+    X2 : array_like, shape (m, n_inputs), optional
+        Second points; ``X`` unless given.
+    fan_in : float, optional
+        Divisor of the moments; the number of inputs unless given.
+
+    Returns
+    -------
+    covariance : ndarray, shape (n, 1 + n_inputs, m, 1 + n_inputs)
+        Index 0 of the second and fourth axis is the value, the rest the gradient.
+    """
+    X, X2, _ = two_sets(X, X2)
+    n, m, k = len(X), len(X2), X.shape[1]
+    fan_in = k if fan_in is None else fan_in
+    d = moments.mixed_derivatives(network, *pair_moments(X, X2, fan_in))
+    out = np.empty((n, 1 + k, m, 1 + k))
+    x, y = X[:, :, None, None] / fan_in, X2[None, None, :, :] / fan_in  # axes (n, alpha, m, beta)
+    x_b, y_a = X[:, None, None, :] / fan_in, X2.T[None, :, :, None] / fan_in
+
+    def at(q):
+        return q[:, None, :, None]
+
+    out[:, 0, :, 0] = d.nngp
+    out[:, 1:, :, :1] = 2 * at(d.d11) * x + at(d.d12) * y_a
+    out[:, :1, :, 1:] = 2 * at(d.d22) * y + at(d.d12) * x_b
+    out[:, 1:, :, 1:] = (
+        at(d.d12) * np.eye(k)[None, :, None, :] / fan_in
+        + (4 * at(d.d11_22) * x + 2 * at(d.d12_22) * y_a) * y
+        + (2 * at(d.d11_12) * x + at(d.d12_12) * y_a) * x_b
+    )
+    return out

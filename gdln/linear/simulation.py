@@ -1,0 +1,253 @@
+r"""Deep linear networks trained weight by weight, in plain numpy; :mod:`gdln.linear.modes` is held against this."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def simulate_chain(weights, s, dt, n_steps, d=1.0):
+    r"""Gradient descent on the scalar weights of a chain.
+
+    Each step is :math:`b_l \leftarrow b_l + dt\,(s - a d)\prod_{k\ne l} b_k` with :math:`a = b_L\cdots b_1`.
+
+    Parameters
+    ----------
+    weights : array_like, shape (L,)
+        Initial weights, input side first.
+    s, d : float
+        Input-output correlation and input variance.
+    dt : float
+        Step size in units of ``tau``.
+    n_steps : int
+        Number of steps.
+
+    Returns
+    -------
+    weights : ndarray, shape (n_steps + 1, L)
+        The product over the last axis is the strength.
+
+    Raises
+    ------
+    ValueError
+        If there is no weight, the step is not positive, or a number is not finite.
+    FloatingPointError
+        If the weights diverge.
+    """
+    weights = np.asarray(weights, dtype=float)
+    if weights.ndim != 1 or weights.size == 0 or not np.isfinite([*weights, s, d]).all():
+        raise ValueError(f"need a list of finite weights, finite s and d, got {weights}, s={s} and d={d}")
+    _check_steps(dt, n_steps)
+    path = np.empty((n_steps + 1, weights.size))
+    path[0] = weights
+    for i in range(n_steps):
+        b = path[i]
+        others = np.array([np.prod(np.delete(b, l)) for l in range(b.size)])
+        path[i + 1] = b + dt * (s - d * b.prod()) * others
+        if not np.isfinite(path[i + 1]).all():
+            raise FloatingPointError(f"weights diverged by step {i + 1}; dt={dt} is too large")
+    return path
+
+
+def decoupled_weights(basis, hidden, a0, rng):
+    r"""Two or more layers whose product is :math:`U\,\mathrm{diag}(a_0)\,V^\top`, balanced.
+
+    Layer :math:`l` is :math:`R_l\,\mathrm{diag}(a_0^{1/L})\,R_{l-1}^\top` with :math:`R_0 = V`,
+    :math:`R_L = U` and random orthonormal hidden bases.
+
+    Parameters
+    ----------
+    basis : Modes
+        Modes to align with.
+    hidden : sequence of int
+        Hidden widths, each at least the number of modes.
+    a0 : array_like, shape (k,) or scalar
+        Initial strengths.
+    rng : numpy.random.Generator
+        Source of the hidden bases.
+
+    Returns
+    -------
+    weights : list of ndarray
+        Input side first.
+
+    Raises
+    ------
+    ValueError
+        If a hidden layer is narrower than the number of modes, or a strength is negative or not finite.
+    """
+    k = basis.s.size
+    if not (np.isfinite(a0).all() and (np.asarray(a0) >= 0).all()):
+        raise ValueError(f"need finite strengths a0 >= 0, got {a0}")
+    if any(n < k for n in hidden):
+        raise ValueError(f"need hidden widths of at least {k}, the number of modes, got {hidden}")
+    b = np.broadcast_to(np.asarray(a0, dtype=float), (k,)) ** (1 / (len(hidden) + 1))
+    frames = [basis.V, *(np.linalg.qr(rng.standard_normal((n, k)))[0] for n in hidden), basis.U]
+    return [after * b @ before.T for before, after in zip(frames[:-1], frames[1:], strict=True)]
+
+
+def random_weights(widths, deviation, rng):
+    """Independent Gaussian weights.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Widths of all layers, inputs first.
+    deviation : float
+        Standard deviation of every weight.
+    rng : numpy.random.Generator
+        Source of the weights.
+
+    Returns
+    -------
+    weights : list of ndarray
+        Input side first.
+    """
+    return [deviation * rng.standard_normal((n, m)) for m, n in zip(widths[:-1], widths[1:], strict=True)]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Weights along a simulation.
+
+    Attributes
+    ----------
+    times : ndarray, shape (m,)
+        Recorded times.
+    weights : list of ndarray, shapes (m, n_out, n_in)
+        One array a layer, input side first.
+    """
+
+    times: np.ndarray
+    weights: list
+
+    @property
+    def maps(self):
+        """Input-output maps, shape (m, n_outputs, n_inputs)."""
+        product = self.weights[0]
+        for W in self.weights[1:]:
+            product = W @ product
+        return product
+
+
+def simulate(weights, sigma_yx, sigma_x, dt, n_steps, every=1, method="rk4", rates=None):
+    r"""Train every weight of a deep linear network on the squared error.
+
+    Gradient flow :math:`\tau\dot W_l = (W_L\cdots W_{l+1})^\top (\Sigma^{yx} - W\Sigma^x)
+    (W_{l-1}\cdots W_1)^\top` with :math:`W = W_L\cdots W_1`, in steps of ``dt`` (in units of ``tau``).
+
+    Parameters
+    ----------
+    weights : sequence of ndarray
+        Initial weights, input side first.
+    sigma_yx, sigma_x : ndarray
+        Correlations of the data, see :func:`gdln.linear.modes.correlations`.
+    dt : float
+        Step size.
+    n_steps : int
+        Number of steps.
+    every : int, optional
+        Record each ``every``-th step, the start included.
+    method : {"rk4", "euler"}, optional
+        Fourth-order Runge-Kutta, or gradient descent.
+    rates : sequence of float, optional
+        Learning rate of each layer, one by default. With weights of variance ``1 / n`` at fan-in ``n`` and rate
+        ``1 / n`` this is a network in the NTK parametrisation.
+
+    Returns
+    -------
+    trajectory : Trajectory
+        Recorded weights.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a number of steps or the step is out of range, or the method is unknown.
+    FloatingPointError
+        If the weights diverge.
+    """
+    _check_steps(dt, n_steps, every)
+    if len(weights) == 0 or len(weights if rates is None else rates) != len(weights):
+        raise ValueError(
+            f"need at least one layer and a rate for each, got {len(weights)} layers, rates {rates}"
+        )
+    weights = [np.array(W, dtype=float) for W in weights]
+    sigma_yx, sigma_x = _checked(sigma_yx, sigma_x)
+    shapes = [W.shape for W in weights]
+    chained = all(a[0] == b[1] for a, b in zip(shapes[:-1], shapes[1:], strict=True))
+    if not chained or (shapes[-1][0], shapes[0][1]) != sigma_yx.shape:
+        raise ValueError(f"need layers that chain to {sigma_yx.shape}, got {shapes}, input side first")
+    if method not in ("rk4", "euler"):
+        raise ValueError(f"need method 'rk4' or 'euler', got {method!r}")
+    kept, steps = [[W.copy() for W in weights]], [0]
+    for step in range(1, n_steps + 1):
+        slope = _weight_slope(weights, sigma_yx, sigma_x, rates)
+        if method == "rk4":
+            total = slope
+            for shift, factor in ((0.5, 2), (0.5, 2), (1.0, 1)):
+                trial = [W + shift * dt * k for W, k in zip(weights, slope, strict=True)]
+                slope = _weight_slope(trial, sigma_yx, sigma_x, rates)
+                total = [a + factor * k for a, k in zip(total, slope, strict=True)]
+            slope = [k / 6 for k in total]
+        weights = [W + dt * k for W, k in zip(weights, slope, strict=True)]
+        if step % every == 0 or step == n_steps:
+            if not all(np.isfinite(W).all() for W in weights):
+                raise FloatingPointError(f"weights diverged by step {step}; dt={dt} is too large")
+        if step % every == 0:
+            kept.append(weights)
+            steps.append(step)
+    return Trajectory(dt * np.array(steps), [np.stack(layer) for layer in zip(*kept, strict=True)])
+
+
+def _weight_slope(weights, sigma_yx, sigma_x, rates):
+    """Minus the gradient of the loss, layer by layer, times the rates."""
+    below = [None]  # products of the layers below each one; None stands for the identity
+    for W in weights:
+        below.append(W if below[-1] is None else W @ below[-1])
+    back = sigma_yx - below[-1] @ sigma_x
+    slopes = []
+    for W, product in zip(weights[::-1], below[-2::-1], strict=True):
+        slopes.append(back if product is None else back @ product.T)
+        back = W.T @ back
+    slopes = slopes[::-1]
+    return slopes if rates is None else [r * k for r, k in zip(rates, slopes, strict=True)]
+
+
+def _check_steps(dt, n_steps, every=1):
+    if not (np.isfinite(dt) and dt > 0) or n_steps < 0 or every < 1:
+        raise ValueError(f"need dt > 0, n_steps >= 0 and every >= 1, got {dt}, {n_steps} and {every}")
+
+
+def _checked(sigma_yx, sigma_x):
+    sigma_yx, sigma_x = np.asarray(sigma_yx, dtype=float), np.asarray(sigma_x, dtype=float)
+    n = sigma_yx.shape[-1]
+    if sigma_yx.ndim != 2 or sigma_x.shape != (n, n):
+        raise ValueError(
+            f"need sigma_yx (n_outputs, n_inputs) and sigma_x (n_inputs, n_inputs), got shapes "
+            f"{sigma_yx.shape} and {sigma_x.shape}"
+        )
+    return sigma_yx, sigma_x
+
+
+def ntk_weights(widths, rng):
+    r"""Linear network in the NTK parametrisation, on inputs that already carry their :math:`1/\sqrt{n_0}`.
+
+    Weights act as :math:`W/\sqrt{n}` with standard normal :math:`W` at fan-in :math:`n`; stored are the
+    quotients, whose learning rate is then :math:`1/n`.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Widths of all layers, inputs first.
+    rng : numpy.random.Generator
+        Source of the weights.
+
+    Returns
+    -------
+    weights : list of ndarray
+        Input side first, for :func:`simulate`.
+    rates : list of float
+        One a layer; 1 for the first.
+    """
+    fans = [1, *widths[1:-1]]
+    shapes = zip(widths[:-1], widths[1:], fans, strict=True)
+    return [rng.standard_normal((b, a)) / np.sqrt(n) for a, b, n in shapes], [1 / n for n in fans]

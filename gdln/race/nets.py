@@ -1,0 +1,95 @@
+"""Gated deep linear networks in torch, run forward example by example and trained by autograd."""
+
+import torch
+from torch import nn
+
+from gdln.nets.mlp import initial_weights
+
+
+class GatedNetwork(nn.Module):
+    r"""Gated deep linear network on a graph, run forward example by example and trained by autograd.
+
+    :math:`h_v = g_v\sum_{e: t(e)=v} g_e W_e h_{s(e)}` with :math:`h_v = x_v` at input nodes; the torch twin of
+    :mod:`gdln.race.graph`, which works with paths and correlations instead (Saxe et al. 2022, Section 2).
+
+    Parameters
+    ----------
+    graph : gdln.race.graph.GatedGraph
+        Nodes, widths and edges.
+    parametrization : str, optional
+        Initial law of every edge, one of those of :func:`gdln.nets.mlp.initial_weights` whose gain is in the weights.
+    gain : float, optional
+        Its gain.
+    weights : dict of str to array_like, optional
+        Initial weights by edge instead of random ones.
+    generator : torch.Generator, optional
+        Source of randomness; needed unless ``weights`` are given.
+    dtype : torch.dtype, optional
+        Type of the weights.
+
+    Raises
+    ------
+    ValueError
+        If neither ``weights`` nor ``generator`` is given, a weight is missing or has the wrong shape, the
+        parametrization has its gain elsewhere, or an edge name contains a dot.
+    """
+
+    def __init__(
+        self,
+        graph,
+        parametrization="standard",
+        gain=1.0,
+        *,
+        weights=None,
+        generator=None,
+        dtype=torch.float64,
+    ):
+        super().__init__()
+        self.graph = graph
+        if weights is None and generator is None:
+            raise ValueError("need initial weights or a generator to draw them, got neither")
+        if parametrization in ("ntk", "mean_field"):
+            raise ValueError(f"a gated network has no multipliers, so it cannot be {parametrization!r}")
+        if weights is not None and set(weights) != set(graph.edges):
+            raise ValueError(f"need weights of the edges {sorted(graph.edges)}, got {sorted(weights)}")
+        self.weights = nn.ParameterDict()
+        for edge in graph.edges:
+            shape = graph.shape(edge)
+            if "." in edge:
+                raise ValueError(f"edge names must not contain a dot, got {edge!r}")
+            if weights is None:
+                W = initial_weights(*shape, parametrization, gain, generator, dtype)
+            else:
+                W = torch.tensor(weights[edge], dtype=dtype)
+            if tuple(W.shape) != shape:
+                raise ValueError(f"weights of {edge!r} must have shape {shape}, got {tuple(W.shape)}")
+            self.weights[edge] = nn.Parameter(W)
+
+    def forward(self, inputs, gates=None):
+        """Activities of the output nodes.
+
+        Parameters
+        ----------
+        inputs : dict of str to Tensor, shape (n, width)
+            One entry per input node.
+        gates : dict of str to Tensor, shape (n,), optional
+            Gates of nodes and edges by name; what is not named is open.
+
+        Returns
+        -------
+        outputs : dict of str to Tensor, shape (n, width)
+            One entry per output node.
+        """
+        gates = gates or {}
+        if set(inputs) != set(self.graph.inputs):
+            raise ValueError(f"need inputs of nodes {sorted(self.graph.inputs)}, got {sorted(inputs)}")
+        h = dict(inputs)
+        for node in self.graph.order:
+            if node in h:
+                continue
+            total = 0.0
+            for edge in self.graph.incoming[node]:
+                signal = h[self.graph.edges[edge][0]] @ self.weights[edge].mT
+                total = total + (gates[edge][:, None] * signal if edge in gates else signal)
+            h[node] = gates[node][:, None] * total if node in gates else total
+        return {node: h[node] for node in self.graph.outputs}

@@ -1,0 +1,172 @@
+"""Pathway trees: inputs that merge level by level into a trunk, and outputs that branch from it.
+
+Every leaf-to-leaf route is a path, so their number grows with the square of the number of leaves; the sums over
+partners factorise, and the flow costs one pass over the edges.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from gdln.integration import integrate
+from gdln.race.graph import GatedGraph
+from gdln.race.reduction import Reduction
+
+
+@dataclass(frozen=True)
+class PathwayTree:
+    r"""A tree of input edges, a trunk, a tree of output edges; every route is trained equally often.
+
+    Parameters
+    ----------
+    inputs, outputs : sequence of sequence of int
+        One entry a level, leaves first: the number of the edge on the next level that each edge joins. The last
+        level joins the trunk, so its entries are all zero. ``[[0] * M]`` is the routing network.
+    S, D : array_like, shape (n_modes,)
+        Correlations of the base data set.
+    n_trunk : int, optional
+        Edges of the trunk in series.
+
+    Raises
+    ------
+    ValueError
+        If an edge joins one that does not exist, or an edge above the leaves has nothing below it.
+
+    Notes
+    -----
+    Strengths are stored in the order input levels (leaves first), trunk, output levels (leaves first). Let
+    :math:`A_n(e)=\sum_p B_p^n` over the parts of paths from a leaf up to, and without, edge :math:`e`. Then
+    :math:`\tau\dot B_e=\pi[S\,A_1(e)\bar A_1(e)-D\,B_eA_2(e)\bar A_2(e)]` with :math:`\bar A_n` the same sums on
+    the other side and :math:`\pi` one over the number of routes; derived in chapter "The race".
+    """
+
+    inputs: tuple
+    outputs: tuple
+    S: np.ndarray
+    D: np.ndarray
+    n_trunk: int = 1
+
+    def __post_init__(self):
+        S, D = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, dtype=float)) for v in (self.S, self.D)))
+        object.__setattr__(self, "S", S)
+        object.__setattr__(self, "D", D)
+        if self.n_trunk < 1:
+            raise ValueError(f"need n_trunk >= 1, got {self.n_trunk}")
+        for side in ("inputs", "outputs"):
+            levels = tuple(np.asarray(level, dtype=int) for level in getattr(self, side))
+            sizes = [len(level) for level in levels[1:]] + [1]
+            for level, size in zip(levels, sizes, strict=True):
+                if set(level.tolist()) != set(range(size)):
+                    raise ValueError(
+                        f"a level of {side} must join every one of {size} edges, got {level.tolist()}"
+                    )
+            object.__setattr__(self, side, levels)
+            sums = [
+                csr_array((np.ones(len(level)), (level, np.arange(len(level)))), shape=(size, len(level)))
+                for level, size in zip(levels[:-1], sizes[:-1], strict=True)
+            ]
+            object.__setattr__(self, f"_{side}_sums", [*sums, np.ones(len(levels[-1]))])
+        sizes = (
+            [len(level) for level in self.inputs] + [self.n_trunk] + [len(level) for level in self.outputs]
+        )
+        ends = np.cumsum([0, *sizes])
+        chance = 1 / (len(self.inputs[0]) * len(self.outputs[0]))
+        object.__setattr__(self, "_parts", [slice(i, j) for i, j in pairwise(ends.tolist())])
+        object.__setattr__(self, "_drive", chance * S)
+        object.__setattr__(self, "_brake", chance * D)
+
+    @property
+    def n_edges(self):
+        """Number of edges."""
+        return self._parts[-1].stop
+
+    def _climb(self, levels, sums):
+        """Sums over partial paths below each level (none below the leaves), and below the trunk."""
+        below = [None]
+        for level, add in zip(levels, sums, strict=True):
+            below.append(add.dot(level if below[-1] is None else level * below[-1]))
+        return below
+
+    def _descend(self, levels, squares, joins, first, second, pull, push, out):
+        """Velocity of the edges of one side, from the signals that come down from the trunk."""
+        for k in range(len(levels) - 1, 0, -1):
+            np.subtract(pull * first[k], push * levels[k] * second[k], out=out[k])
+            pull, push = (pull * levels[k])[joins[k - 1]], (push * squares[k])[joins[k - 1]]
+        np.multiply(push, levels[0], out=out[0])
+        np.subtract(pull, out[0], out=out[0])
+
+    def velocity(self, B):
+        r"""Right-hand side :math:`\tau\dot B`, shape (n_edges, n_modes), at cost proportional to that shape."""
+        out, n = np.empty_like(B), len(self.inputs)
+        levels, squares, slopes = ([x[part] for part in self._parts] for x in (B, B * B, out))
+        in_first, in_second = (self._climb(x[:n], self._inputs_sums) for x in (levels, squares))
+        out_first, out_second = (self._climb(x[n + 1 :], self._outputs_sums) for x in (levels, squares))
+        trunk = levels[n]
+        whole = trunk[0] if self.n_trunk == 1 else trunk.prod(axis=0)
+        pull, push = self._drive * whole, self._brake * (whole * whole)
+        args = (self.inputs, in_first, in_second, pull * out_first[-1], push * out_second[-1])
+        self._descend(levels[:n], squares[:n], *args, slopes[:n])
+        args = (self.outputs, out_first, out_second, pull * in_first[-1], push * in_second[-1])
+        self._descend(levels[n + 1 :], squares[n + 1 :], *args, slopes[n + 1 :])
+        error = self._drive * in_first[-1] * out_first[-1]
+        error -= whole * self._brake * in_second[-1] * out_second[-1]
+        for k in range(self.n_trunk):
+            slopes[n][k] = error if self.n_trunk == 1 else np.delete(trunk, k, axis=0).prod(axis=0) * error
+        return out
+
+    def solve(self, B0, times, tau=1.0, rtol=1e-10, atol=1e-13):
+        """Integrate the flow.
+
+        Parameters
+        ----------
+        B0 : array_like
+            Initial strengths, broadcast to (n_edges, n_modes).
+        times : array_like, shape (n_times,)
+            Increasing times; the start is at the first.
+        tau : float, optional
+            Time constant.
+        rtol, atol : float, optional
+            Tolerances of :func:`gdln.integration.integrate`.
+
+        Returns
+        -------
+        B : ndarray, shape (n_times, n_edges, n_modes)
+            Strengths.
+
+        Raises
+        ------
+        FloatingPointError
+            If the strengths stop being finite.
+        """
+        shape = (self.n_edges, self.S.size)
+        start = np.broadcast_to(np.asarray(B0, dtype=float), shape).ravel()
+
+        def slope(t, state):
+            return self.velocity(state.reshape(shape)).ravel() / tau
+
+        return integrate(slope, start, times, rtol, atol).reshape(-1, *shape)
+
+    def path_by_path(self):
+        """The same tree as a :class:`gdln.race.reduction.Reduction`, which lists every path."""
+        n_in, n_out = len(self.inputs), len(self.outputs)
+        edges = {}
+        for k, level in enumerate(self.inputs):
+            for i, join in enumerate(level):
+                top = f"in{k + 1}.{join}" if k + 1 < n_in else "trunk0"
+                edges[f"e{len(edges)}"] = (f"in{k}.{i}", top)
+        for k in range(self.n_trunk):
+            edges[f"e{len(edges)}"] = (f"trunk{k}", f"trunk{k + 1}")
+        for k, level in enumerate(self.outputs):
+            for i, join in enumerate(level):
+                top = f"out{k + 1}.{join}" if k + 1 < n_out else f"trunk{self.n_trunk}"
+                edges[f"e{len(edges)}"] = (top, f"out{k}.{i}")
+        graph = GatedGraph({v: 1 for ends in edges.values() for v in ends}, edges)
+        n = len(graph.paths)
+        return Reduction(
+            graph,
+            np.tile(self.S / n, (n, 1)),
+            np.repeat(np.arange(n)[:, None], 2, axis=1),
+            np.tile(self.D / n, (n, 1)),
+        )

@@ -1,0 +1,34 @@
+"""Globally gated deep linear networks: what learning does to the shape of a kernel.
+
+Start with ``gates``: functions of the input that switch branches on and off. ``kernels`` turns inputs and gates into a
+``GatedKernel`` that depends on order parameters, one small matrix a layer; ``saddle`` finds them (``solve``), with
+``descent`` as its minimiser, and predicts. ``scalar`` has the networks without gates, where the matrix is a number;
+``patches`` the convolutional ones. ``generalisation`` joins task, gates and prediction; ``estimator`` offers all this
+in scikit-learn's manner.
+
+Held against them: ``posterior`` samples the weights of networks of any width without these kernels; ``langevin`` lets
+networks walk, needs torch and is imported by name.
+"""
+
+from gdln.renormalization.gates import by_task, clusters, constant, random_planes
+from gdln.renormalization.kernels import GatedKernel, KernelStack, capacity, input_kernel, path_features
+from gdln.renormalization.saddle import Errors, Prediction, Solution, action, gp_limit, solve, width_path
+
+__all__ = [
+    "Errors",
+    "GatedKernel",
+    "KernelStack",
+    "Prediction",
+    "Solution",
+    "action",
+    "by_task",
+    "capacity",
+    "clusters",
+    "constant",
+    "gp_limit",
+    "input_kernel",
+    "path_features",
+    "random_planes",
+    "solve",
+    "width_path",
+]

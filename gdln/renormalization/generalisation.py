@@ -1,0 +1,123 @@
+"""Generalisation of gated networks in theory: one task, one family of gates, a path of widths."""
+
+import numpy as np
+
+from gdln.renormalization.kernels import GatedKernel, input_kernel
+from gdln.renormalization.saddle import gp_limit, solve, width_path
+
+
+def fit(task, gates, *, width, sigma2=1.0, temperature=0.0, depth=1):
+    r"""Solve the saddle point on a task and predict its fresh points.
+
+    Parameters
+    ----------
+    task : gdln.data.regression.Regression
+        Training points and fresh points.
+    gates : callable, or pair of ndarray
+        A gate family, or gate values at training and fresh points.
+    width : float
+        Width of all layers; infinite for the Gaussian process.
+    sigma2 : float, optional
+        Prior variance of every weight, those of the first layer included.
+    temperature : float, optional
+        :math:`T \ge 0`.
+    depth : int, optional
+        Gated layers :math:`L`.
+
+    Returns
+    -------
+    solution : gdln.renormalization.saddle.Solution
+    prediction : gdln.renormalization.saddle.Prediction
+    """
+    G, G_new = _values(task, gates)
+    kernel = GatedKernel(input_kernel(task.X, sigma2=sigma2), G, depth=depth)
+    if np.isposinf(width):
+        solution = gp_limit(kernel, task.y, sigma2=sigma2, temperature=temperature)
+    else:
+        solution = solve(kernel, task.y, widths=width, sigma2=sigma2, temperature=temperature)
+    return solution, _predict(solution, task, G_new, sigma2)
+
+
+def along_widths(task, gates, *, widths, sigma2=1.0, temperature=0.0, depth=1):
+    r"""Bias, variance and error of a task along a path of widths, and in the infinite-width limit.
+
+    Parameters
+    ----------
+    task, gates, sigma2, temperature, depth
+        As in :func:`fit`.
+    widths : sequence of float
+        Finite widths, in any order; solved from wide to narrow, each started from the ones before.
+
+    Returns
+    -------
+    rows : list of dict
+        ``width``, ``bias``, ``variance``, ``error``, ``evaluations``; the last row has infinite width. Ready for
+        :func:`gdln.sweep.sweep`.
+    """
+    G, G_new = _values(task, gates)
+    kernel = GatedKernel(input_kernel(task.X, sigma2=sigma2), G, depth=depth)
+    wide_first = sorted(map(float, widths), reverse=True)
+    solutions = width_path(kernel, task.y, widths=wide_first, sigma2=sigma2, temperature=temperature)
+    limit = gp_limit(kernel, task.y, sigma2=sigma2, temperature=temperature)
+    rows = []
+    for width, solution in zip([*wide_first[::-1], np.inf], [*solutions[::-1], limit], strict=True):
+        errors = _predict(solution, task, G_new, sigma2).errors(task.y_new)
+        rows.append({"width": width, **vars(errors), "evaluations": solution.evaluations})
+    return rows
+
+
+def interpolate_nuclear(task, gates, *, smoothing=1e-4, rate=0.997):
+    r"""Predictions of the interpolator :math:`g(x)^\top\beta x` of least nuclear norm, by reweighting.
+
+    Minimises :math:`\lVert\beta\rVert_*` subject to :math:`g(x_\mu)^\top\beta x_\mu = y_\mu`: each step is the
+    interpolator of least :math:`\mathrm{tr}\,\beta^\top W^{-1}\beta` with
+    :math:`W = (\beta\beta^\top + \epsilon^2 I)^{1/2}` of the step before, while :math:`\epsilon` shrinks.
+
+    Parameters
+    ----------
+    task, gates
+        As in :func:`fit`.
+    smoothing : float, optional
+        Last :math:`\epsilon`, relative to the largest singular value of :math:`\beta`.
+    rate : float, optional
+        Factor of :math:`\epsilon` a step, below one; too small a rate freezes weak directions too early. The error
+        of the result falls in proportion to ``1 - rate`` (at the defaults a few parts in ten thousand).
+
+    Returns
+    -------
+    nuclear, frobenius : ndarray, shape (n_new,)
+        Predictions of the interpolators of least nuclear and of least Frobenius norm.
+
+    Raises
+    ------
+    ValueError
+        If there are more points than the gates and inputs can interpolate, the targets are all zero or not
+        finite, or ``smoothing`` or ``rate`` lies outside (0, 1).
+    """
+    G, G_new = _values(task, gates)
+    if not (0 < smoothing < 1 and 0 < rate < 1):
+        raise ValueError(f"need smoothing and rate between 0 and 1, got {smoothing} and {rate}")
+    if not (np.isfinite(task.y).all() and np.any(task.y)):
+        raise ValueError("need finite targets that are not all zero")
+    gram, cross = task.X @ task.X.T, task.X_new @ task.X.T
+    if np.linalg.matrix_rank((G @ G.T) * gram, hermitian=True) < len(task.y):
+        raise ValueError(f"need points that can be interpolated, got {len(task.y)} of lower rank")
+    W, frobenius, epsilon = np.eye(G.shape[1]), None, 1.0
+    while epsilon > smoothing:
+        v = np.linalg.solve((G @ W @ G.T) * gram, task.y)
+        f = ((G_new @ W @ G.T) * cross) @ v
+        frobenius = f if frobenius is None else frobenius
+        beta = W @ (G * v[:, None]).T @ task.X
+        w, V = np.linalg.eigh(beta @ beta.T)
+        epsilon *= rate
+        W = (V * np.sqrt(np.maximum(w, 0) + epsilon**2 * w[-1])) @ V.T
+    return f, frobenius
+
+
+def _predict(solution, task, G_new, sigma2):
+    cross = input_kernel(task.X, task.X_new, sigma2)
+    return solution.predict(cross, sigma2 * (task.X_new**2).mean(axis=1), G_new)
+
+
+def _values(task, gates):
+    return (gates(task.X), gates(task.X_new)) if callable(gates) else gates

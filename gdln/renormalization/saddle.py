@@ -1,0 +1,382 @@
+r"""Kernel shape renormalization: the saddle point of a Bayesian globally gated deep linear network.
+
+Given order parameters :math:`U_1,\dots,U_L` the network is a Gaussian process with kernel
+:math:`K(x,x') = M^{-L}\, g(x)^{\otimes L\top} U_1\, g(x')^{\otimes L}\, K_0(x,x')`, and at large width the
+:math:`U_l` are those that make the action stationary,
+
+.. math:: S = \sum_l N_l\big[\mathrm{tr}(A_l^{-1}U_l) - \log\det U_l + \log\det A_l\big]
+              + y^\top C^{-1} y + \log\det C,\qquad C = TI + K,\quad A_l = \sigma^2 U_{l+1}\otimes I_M.
+
+Kernels are objects that map :math:`U_1` to :math:`K` and back (:class:`~gdln.renormalization.kernels.GatedKernel`,
+:class:`~gdln.renormalization.kernels.KernelStack`);
+:func:`solve` finds the saddle point and returns a :class:`Solution` that predicts.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from gdln.renormalization.descent import Problem, descend, gradients, priors  # noqa: F401
+from gdln.renormalization.kernels import GatedKernel, KernelStack, capacity, input_kernel, path_features  # noqa: F401
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Posterior mean and variance of the network output at new points, shape (n_new,) or (n_new, outputs)."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+    def errors(self, target):
+        r"""Bias :math:`\langle(\langle f\rangle - y)^2\rangle`, variance and their sum over the new points."""
+        target = np.asarray(target, dtype=float)
+        _need(target.shape == self.mean.shape, f"targets of shape {self.mean.shape}", target.shape)
+        bias, variance = float(np.mean((self.mean - target) ** 2)), float(np.mean(self.variance))
+        return Errors(bias, variance, bias + variance)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Squared error of the mean predictor (bias), predictor variance, and their sum."""
+
+    bias: float
+    variance: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Solution:
+    r"""A stationary point of the action and what follows from it.
+
+    Attributes
+    ----------
+    U : tuple of ndarray
+        Order parameters :math:`U_1,\dots,U_L`, of shapes (d_l, d_l).
+    action : float
+        :math:`S(U)` (infinite-width limit: the data part alone).
+    gradient : float
+        :math:`\max_l\max|\nabla_{U_l}S|/N_l` over entries.
+    evaluations : int
+        Evaluations of the action with its gradient, one Cholesky factorisation each.
+    history : ndarray
+        The action at every evaluation that was accepted.
+    jitter : float
+        What had to be added to the diagonal of the kernel; zero unless the factorisation failed.
+    converged : bool
+        Whether the tolerance was met.
+    kernel, y, widths, sigma2, temperature
+        As given to :func:`solve`.
+    """
+
+    U: tuple
+    action: float
+    gradient: float
+    evaluations: int
+    history: np.ndarray
+    jitter: float
+    converged: bool
+    kernel: object
+    y: np.ndarray
+    widths: tuple
+    sigma2: float
+    temperature: float
+    _memory: tuple = field(default=(), repr=False)
+
+    def __post_init__(self):
+        K = self.kernel(self.U[0])
+        ridge = self.temperature + self.jitter
+        factor = cho_factor(K + ridge * np.eye(len(K)), lower=True)
+        object.__setattr__(self, "_factor", factor)
+        object.__setattr__(self, "_weights", cho_solve(factor, self.y))
+
+    def predict(self, cross, diagonal, gates=None):
+        r"""Mean :math:`k^\top C^{-1}y` and variance :math:`K(x,x) - k^\top C^{-1}k` at new points.
+
+        Parameters
+        ----------
+        cross : array_like, shape (n_new, n_samples)
+            Input kernel between new points and samples; for a stack, shape (d, d, n_new, n_samples).
+        diagonal : array_like, shape (n_new,)
+            Input kernel of each new point with itself; for a stack, shape (d, d, n_new).
+        gates : array_like, shape (n_new, n_gates), or list of them
+            Gates at the new points, as they were given to
+            :class:`~gdln.renormalization.kernels.GatedKernel`; not for a stack.
+
+        Returns
+        -------
+        prediction : Prediction
+        """
+        gated = isinstance(self.kernel, GatedKernel)
+        _need(
+            gated == (gates is not None),
+            f"gates {'of the new points' if gated else 'None for a stack'}",
+            gates,
+        )
+        gates = (gates,) if gated else ()
+        k = self.kernel.cross(self.U[0], cross, *gates)
+        half = solve_triangular(self._factor[0], k.T, lower=True)
+        variance = self.kernel.diagonal(self.U[0], diagonal, *gates) - (half**2).sum(axis=0)
+        return Prediction(self._by_output(k @ self._weights), self._by_output(np.maximum(variance, 0.0)))
+
+    def training_error(self):
+        r"""Squared error of the mean predictor, and mean posterior loss, both averaged over the data points.
+
+        Returns
+        -------
+        of_mean, posterior : float
+            :math:`\frac{T^2}{P}|C^{-1}y|^2` and the same plus :math:`T - \frac{T^2}{P}\mathrm{tr}\,C^{-1}`.
+        """
+        T, P = self.temperature, len(self.y)
+        of_mean = T**2 * float(self._weights @ self._weights) / P
+        inverse_trace = (solve_triangular(self._factor[0], np.eye(P), lower=True) ** 2).sum()
+        return of_mean, of_mean + T - T**2 * float(inverse_trace) / P
+
+    def conserved(self):
+        r"""Quantities that are equal at a stationary point.
+
+        :math:`N_l(\mathrm{tr}(A_l^{-1}U_l) - d_l)` of every layer, input side first, and then
+        :math:`y^\top C^{-1}KC^{-1}y - \mathrm{tr}KC^{-1}`.
+        """
+        A = priors(self.U, self.kernel.dims, self.sigma2)
+        layers = [
+            N * (np.trace(np.linalg.solve(a, u)) - len(u))
+            for N, a, u in zip(self.widths, A, self.U, strict=True)
+        ]
+        K = self.kernel(self.U[0])
+        return np.array([*layers, self._weights @ K @ self._weights - np.trace(cho_solve(self._factor, K))])
+
+    def first_layer_kernel(self, K0_cross=None, K0_new=None):
+        r"""Posterior mean of :math:`\frac{1}{N_1} h^1(x)\cdot h^1(x')`.
+
+        .. math:: \bar K_1 = K_0 - \tfrac{1}{N_1} K_0(\cdot,X)\big[(F U_1F^\top)\circ B\big]K_0(X,\cdot),
+                  \qquad B = C^{-1} - C^{-1}yy^\top C^{-1}
+
+        Parameters
+        ----------
+        K0_cross, K0_new : array_like, shapes (n_new, n_samples) and (n_new, n_new), optional
+            Input kernels of other points; by default the samples themselves.
+
+        Returns
+        -------
+        K1 : ndarray, shape (n_new, n_new)
+        """
+        _need(isinstance(self.kernel, GatedKernel), "a GatedKernel", type(self.kernel).__name__)
+        D = self.kernel.outputs
+        P = len(self.y) // D
+        K0 = self.kernel.K0[:P, :P]
+        K0_cross, K0_new = (
+            (K0 if K0_cross is None else np.asarray(K0_cross)),
+            (K0 if K0_new is None else K0_new),
+        )
+        F = self.kernel.F
+        B = cho_solve(self._factor, np.eye(len(F))) - np.outer(self._weights, self._weights)
+        inner = ((F @ self.U[0] @ F.T) * B).reshape(D, P, D, P).sum(axis=(0, 2))
+        return np.asarray(K0_new) - K0_cross @ inner @ K0_cross.T / self.widths[0]
+
+    def _by_output(self, values):
+        return values if self.kernel.outputs == 1 else values.reshape(self.kernel.outputs, -1).T
+
+
+def solve(
+    kernel,
+    y,
+    *,
+    widths,
+    sigma2=1.0,
+    temperature=0.0,
+    start=None,
+    method="auto",
+    tolerance=1e-9,
+    max_evaluations=2000,
+):
+    r"""Saddle point of the action by majorise-minimise steps, then L-BFGS on Cholesky factors.
+
+    Parameters
+    ----------
+    kernel : GatedKernel or KernelStack
+        Kernel of the training samples as a map of the order parameter; it fixes the depth :math:`L`.
+    y : array_like, shape (n_samples,) or (n_samples, outputs)
+        Targets.
+    widths : float or sequence of float
+        Widths :math:`N_1,\dots,N_L`, input side first; one number serves all layers.
+    sigma2 : float, optional
+        Prior variance :math:`\sigma^2` of the gated weights and the readout. The input kernel carries that of
+        the first layer.
+    temperature : float, optional
+        :math:`T\ge0`, variance of the label noise.
+    start : float, Solution or sequence of ndarray, optional
+        A multiple of the infinite-width point, a neighbouring solution (warm start, with its curvature), or
+        order parameters :math:`U_1,\dots,U_L`. By default the infinite-width point.
+    method : {"auto", "mm"}, optional
+        ``"mm"`` takes majorise-minimise steps only: the action never rises, but the last digits come slowly.
+    tolerance : float, optional
+        Largest entry of :math:`\nabla_{U_l}S/N_l` at the result.
+    max_evaluations : int, optional
+        Limit on evaluations of the action; reaching it gives a RuntimeWarning and ``converged=False``.
+
+    Returns
+    -------
+    solution : Solution
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, ``y`` does not fit the kernel, or the kernel is singular at ``T = 0``; the
+        message then names its rank and the capacity.
+
+    Notes
+    -----
+    The action is not convex: compare ``start=0.1`` and ``start=10`` when in doubt. The saddle point is the
+    leading order at widths that are large compared with the size :math:`M^L` of the order parameter.
+
+    Examples
+    --------
+    >>> X, G = np.array([[1.0, 0], [0, 1], [1, -1], [0.5, 0.5]]), np.array([[1, 0], [1, 1], [1, 0], [1, 1]])
+    >>> kernel = GatedKernel(input_kernel(X, sigma2=1.5), G)
+    >>> solution = solve(kernel, [1, -1, 0.5, 2], widths=4, sigma2=1.5, temperature=0.1)
+    >>> solution.U[0].round(4)
+    array([[1.3333, 0.5733],
+           [0.5733, 3.5355]])
+    """
+    _need(tolerance > 0, "tolerance > 0", tolerance)
+    problem = Problem(kernel, y, widths, sigma2, temperature)
+    _need(method in ("auto", "mm"), "method 'auto' or 'mm'", method)
+    memory = ()
+    if isinstance(start, Solution):
+        memory = start._memory if start.kernel.dims == kernel.dims else ()
+        start = start.U
+    theta = problem.coordinates(problem.start(start))
+    return _solve(problem, theta, memory, method == "mm", tolerance, max_evaluations)
+
+
+def width_path(kernel, y, *, widths, sigma2=1.0, temperature=0.0, tolerance=1e-9, max_evaluations=2000):
+    r"""Saddle points along a sequence of widths, each started from an extrapolation of the ones before.
+
+    Parameters
+    ----------
+    kernel, y, sigma2, temperature, tolerance, max_evaluations
+        As in :func:`solve`.
+    widths : sequence of float
+        Widths, common to all layers, in the order of the path; from wide to narrow is easiest.
+
+    Returns
+    -------
+    solutions : list of Solution
+        One a width. Coordinates are extrapolated by a parabola in :math:`\log N`, and the curvature that L-BFGS
+        has learned is handed on.
+    """
+    solutions, thetas, memory = [], [], ()
+    for n, N in enumerate(widths):
+        problem = Problem(kernel, y, N, sigma2, temperature)
+        if n == 0:
+            theta = problem.coordinates(problem.start())
+        else:
+            nodes = np.log(widths[max(0, n - 3) : n])
+            theta = _lagrange(nodes, np.log(N)) @ np.array(thetas[-3:])
+        solutions.append(_solve(problem, theta, memory, False, tolerance, max_evaluations))
+        thetas.append(problem.coordinates(solutions[-1].U))
+        memory = solutions[-1]._memory
+    return solutions
+
+
+def gp_limit(kernel, y, *, sigma2=1.0, temperature=0.0):
+    r"""Infinite width at fixed data: :math:`U_l = \sigma^{2(L-l+1)}I`, a Gaussian process.
+
+    Parameters
+    ----------
+    kernel, y, sigma2, temperature
+        As in :func:`solve`.
+
+    Returns
+    -------
+    solution : Solution
+        With infinite ``widths``; its action is the data part alone.
+    """
+    problem = Problem(kernel, y, 1.0, sigma2, temperature)
+    problem.widths = (np.inf,) * problem.depth
+    U = problem.start()
+    data = problem.data_term(U[0])
+    return _solution(problem, U, data[0], 0.0, np.array([data[0]]), True)
+
+
+def action(kernel, y, U, *, widths, sigma2=1.0, temperature=0.0):
+    r"""The action and its gradients at given order parameters.
+
+    .. math:: \nabla_{U_1}S &= N_1(A_1^{-1}-U_1^{-1}) + F^\top(B\circ K_0)F,\\
+              \nabla_{U_l}S &= N_l(A_l^{-1}-U_l^{-1}) + N_{l-1}\big[M_{l-1}U_l^{-1}
+              - \sigma^{-2}U_l^{-1}\mathrm{Tr}_{M}(U_{l-1})U_l^{-1}\big]
+
+    with :math:`dS = \mathrm{tr}(\nabla S\,dU)` and :math:`B = C^{-1} - C^{-1}yy^\top C^{-1}`.
+
+    Parameters
+    ----------
+    kernel, y, widths, sigma2, temperature
+        As in :func:`solve`.
+    U : sequence of ndarray, or "gp"
+        Order parameters :math:`U_1,\dots,U_L`, or the infinite-width point.
+
+    Returns
+    -------
+    value : float
+    gradients : tuple of ndarray
+        One a layer, shaped as ``U``.
+    """
+    problem = Problem(kernel, y, widths, sigma2, temperature)
+    U = problem.start(None if isinstance(U, str) else U)
+    data, plus, minus = problem.data_term(U[0])
+    value = data
+    for N, A, u in zip(problem.widths, priors(U, kernel.dims, sigma2), U, strict=True):
+        ratio = np.linalg.solve(A, u)
+        value += N * (np.trace(ratio) - np.linalg.slogdet(ratio)[1])
+    return float(value), gradients(U, plus - minus, kernel.dims, problem.widths, sigma2)
+
+
+def _solve(problem, theta, memory, majorise_only, tolerance, max_evaluations):
+    """Descend, warn if the tolerance was not met, and wrap up."""
+    point, history, gradient, memory = descend(
+        problem,
+        theta,
+        memory,
+        majorise_only=majorise_only,
+        tolerance=tolerance,
+        max_evaluations=max_evaluations,
+    )
+    converged = gradient <= tolerance
+    if not converged:
+        warnings.warn(
+            f"saddle point not reached: gradient {gradient:.2g} N after {problem.evaluations} evaluations "
+            f"(tolerance {tolerance:.2g})",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return _solution(problem, point.U, point.action, gradient, history, converged, memory)
+
+
+def _solution(problem, U, value, gradient, history, converged, memory=()):
+    return Solution(
+        tuple(U),
+        float(value),
+        gradient,
+        problem.evaluations,
+        history,
+        problem.jitter,
+        converged,
+        problem.kernel,
+        problem.y,
+        problem.widths,
+        problem.sigma2,
+        problem.T,
+        memory,
+    )
+
+
+def _lagrange(nodes, x):
+    """Weights that extrapolate a polynomial through the nodes to ``x``."""
+    return np.array([np.prod([(x - b) / (a - b) for b in nodes if b != a]) for a in nodes])
+
+
+def _need(condition, what, got):
+    if not condition:
+        raise ValueError(f"need {what}, got {got}")

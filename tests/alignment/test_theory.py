@@ -1,0 +1,191 @@
+"""Weight changes in closed form: exact cases, limits, invariances, scores."""
+
+import numpy as np
+import pytest
+
+from gdln.alignment import scores, theory
+from gdln.kernels.gram import gram
+from gdln.kernels.moments import FullyConnected
+
+GAINS = [1.0, 2**0.5, 2**0.5]
+
+
+def inputs(n=6, d=5, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def weights(widths, seed=1):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal((n_out, n_in)) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)]
+
+
+def test_equal_gains_give_the_tangent_kernel_of_the_kernel_module():
+    X = inputs()
+    ours = theory.layer_kernels(X, [1.3] * 4).ntk
+    theirs = gram(FullyConnected(3, "relu", W_std=1.3, b_std=0.0), X).ntk
+    assert np.abs(ours - theirs).max() < 1e-12
+
+
+def test_gain_two_keeps_the_variance_in_every_layer():
+    X = inputs()
+    k = theory.layer_kernels(X, [1.0] + [2**0.5] * 5)
+    diagonal = np.array([2 * np.diag(a) for a in k.activity[1:]])
+    assert np.abs(diagonal - np.diag(k.activity[0])).max() < 1e-12
+    assert np.allclose(k.signal[:, range(6), range(6)], 1)
+
+
+def test_kernels_are_averages_over_wide_random_networks():
+    X, rng = inputs(4), np.random.default_rng(2)
+    k = theory.layer_kernels(X, GAINS)
+    activity, signal = [], []
+    for _ in range(100):
+        W = [rng.standard_normal(s) for s in ((200, 5), (200, 200), (1, 200))]
+        a = theory.frozen_inputs(W, GAINS, X)
+        activity.append(a[2] @ a[2].T / 200)
+        back = GAINS[2] / np.sqrt(200) * W[2] * (a[2] > 0)
+        back = GAINS[1] / np.sqrt(200) * (back @ W[1]) * (a[1] > 0)
+        signal.append(back @ back.T)
+    for sample, exact in ((activity, k.activity[2]), (signal, k.signal[0])):
+        error = np.std(sample, axis=0) / 10  # standard error of 100 draws; finite width adds order 1/200
+        assert (np.abs(np.mean(sample, axis=0) - exact) < 4 * error + 0.01).all()
+
+
+def test_integrated_error_is_the_integral_of_the_error():
+    rng = np.random.default_rng(3)
+    A = rng.standard_normal((5, 5))
+    theta, e0 = A @ A.T, rng.standard_normal((5, 2))
+    values, vectors = np.linalg.eigh(theta)
+
+    def error(t):
+        return vectors @ (np.exp(-values * t / 5)[:, None] * (vectors.T @ e0))
+
+    nodes, w = np.polynomial.legendre.leggauss(60)
+    by_quadrature = sum(1.5 * wi * error(1.5 * (xi + 1)) for xi, wi in zip(nodes, w, strict=True))
+    assert np.abs(theory.integrated_error(theta, e0, 3.0) - by_quadrature).max() < 1e-12
+
+
+def test_integrated_error_grows_with_time_where_the_kernel_is_blind_and_saturates_elsewhere():
+    E = theory.integrated_error(np.diag([0.0, 1.0]), np.ones((2, 1)), 1e9)
+    assert np.allclose(E, [[1e9], [2.0]])
+    assert np.allclose(theory.integrated_error(np.diag([0.0, 1.0]), np.ones((2, 1)), 0.0), 0)
+
+
+def test_prediction_is_exact_for_a_linear_model():
+    X, W = inputs(), weights([5, 2])
+    Y, W1 = inputs(6, 2, 9), W[0].copy()
+    E = np.zeros((6, 2))
+    for _ in range(20):
+        e = X @ W1.T / np.sqrt(5) - Y
+        E += 0.3 * e
+        W1 = W1 - 0.3 * e.T @ X / (6 * np.sqrt(5))
+    assert np.abs(theory.predicted_changes(W, [1.0], X, E)[0] - (W1 - W[0])).max() < 1e-13
+
+
+def test_prediction_is_linear_in_the_error():
+    X, W, E = inputs(), weights([5, 7, 7, 2]), inputs(6, 2, 4)
+    a = theory.predicted_changes(W, GAINS, X, E)
+    b = theory.predicted_changes(W, GAINS, X, -2 * E)
+    assert all(np.allclose(q, -2 * p) for p, q in zip(a, b, strict=True))
+
+
+def test_the_hebbian_form_of_the_readout_is_exact():
+    X, W, E = inputs(), weights([5, 7, 7, 2]), inputs(6, 2, 4)
+    change = theory.predicted_changes(W, GAINS, X, E)[-1]
+    a = theory.frozen_inputs(W, GAINS, X)[-1]
+    k = theory.layer_kernels(X, GAINS)
+    assert np.allclose(theory.hebbian_gram(a, E, k.signal[-1], GAINS[-1]), scores.gram(change), atol=1e-14)
+
+
+def test_the_hebbian_form_of_hidden_layers_is_approached_with_width():
+    X, E, errors = inputs(), inputs(6, 2, 4), []
+    k = theory.layer_kernels(X, GAINS)
+    for width in (50, 800):
+        gaps = []
+        for seed in range(6):
+            W = weights([5, width, width, 2], seed)
+            change = theory.predicted_changes(W, GAINS, X, E)[0]
+            gaps.append(scores.scale_ratio(theory.hebbian_gram(X, E, k.signal[0], 1.0), change) - 1)
+        errors.append(np.sqrt(np.mean(np.square(gaps))))
+    assert 0.25 < np.log(errors[0] / errors[1]) / np.log(16) < 0.8  # N^-1/2, six draws each
+
+
+def test_scores_are_one_for_proportional_matrices_and_blind_to_rotations_of_the_output():
+    D, rng = inputs(8, 5), np.random.default_rng(5)
+    Q = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    A = scores.gram(D)
+    assert scores.gram_score(A, 3 * A) == pytest.approx(1)
+    assert scores.gram_score(A, scores.gram(Q @ D)) == pytest.approx(1)
+    assert scores.entrywise_cosine(D, 2 * D) == pytest.approx(1)
+    assert scores.entrywise_cosine(D, Q @ D) < 0.9
+    assert scores.scale_ratio(4 * A, D) == pytest.approx(4)
+
+
+def test_probes_estimate_the_exact_score():
+    A, B = scores.gram(inputs(8, 5, 1)), scores.gram(inputs(8, 5, 2))
+    exact = scores.gram_score(A, B)
+    estimate = scores.probe_score(lambda xi: xi @ A, lambda xi: xi @ B, (5,), 4000, np.random.default_rng(6))
+    assert abs(estimate - exact) < 0.03  # 1 / sqrt(4000) = 0.016
+
+
+def test_error_blind_gram_is_the_hebbian_form_with_one_error_for_all():
+    a = inputs(6, 7, 3)
+    same = theory.hebbian_gram(a, np.ones((6, 1)), np.ones((6, 6)), 1.0)
+    mean = a.sum(axis=0)
+    assert np.allclose(same, np.outer(mean, mean) / (36 * 7))
+    assert np.allclose(scores.error_blind_gram(a), a.T @ a)
+
+
+def test_the_shuffled_control_is_larger_than_the_change():
+    rng = np.random.default_rng(7)
+    W0 = rng.standard_normal((40, 40))
+    W = W0 + 0.01 * rng.standard_normal((40, 40))
+    shuffled = scores.shuffled_change(W, W0, rng)
+    assert np.sort((shuffled + W0).ravel()) == pytest.approx(np.sort(W.ravel()))
+    assert np.linalg.norm(shuffled) / np.linalg.norm(W0) == pytest.approx(2**0.5, rel=0.1)
+
+
+def test_bad_input_is_refused():
+    X, W = inputs(), weights([5, 7, 2])
+    with pytest.raises(ValueError, match="zero input"):
+        theory.layer_kernels(np.zeros((2, 3)), GAINS)
+    with pytest.raises(ValueError, match="at least one layer"):
+        theory.layer_kernels(X, [])
+    with pytest.raises(ValueError, match="square kernel"):
+        theory.integrated_error(np.eye(3), np.ones((2, 1)), 1.0)
+    with pytest.raises(ValueError, match="square kernel"):
+        theory.integrated_error(np.eye(2), np.ones((2, 1)), -1.0)
+    with pytest.raises(ValueError, match="one gain a layer"):
+        theory.predicted_changes(W, GAINS, X, np.ones((6, 2)))
+    with pytest.raises(ValueError, match="errors of shape"):
+        theory.predicted_changes(W, GAINS[:2], X, np.ones((6, 3)))
+    with pytest.raises(ValueError, match="one shape"):
+        scores.gram_score(np.eye(2), np.eye(3))
+    with pytest.raises(ValueError, match="one shape"):
+        scores.entrywise_cosine(np.eye(2), np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="a matrix"):
+        scores.gram(np.ones(3))
+    with pytest.raises(ValueError, match="probe"):
+        scores.probe_score(None, None, (2,), 0, None)
+
+
+def test_numbers_that_would_end_in_nan_or_broadcast_are_refused():
+    X, E, nan = inputs(), np.ones((6, 1)), float("nan")
+    n = len(X)
+    for call, match in (
+        (lambda: theory.layer_kernels(X * nan, GAINS), "finite"),
+        (lambda: theory.layer_kernels(X, [1.0, nan]), "finite gain"),
+        (lambda: theory.integrated_error(np.eye(6), E, nan), "finite t"),
+        (lambda: theory.integrated_error(np.eye(6), E, 1.0, 0), "n_samples"),
+        (lambda: theory.integrated_error(np.triu(np.ones((6, 6))), E, 1.0), "symmetric"),
+        (lambda: theory.integrated_error(-np.eye(6), E, 1.0), "semidefinite"),
+        (lambda: theory.predicted_changes([], [], X, E), "chained"),
+        (lambda: theory.hebbian_gram(X, E, np.ones((1, 6)), 1.0), f"{n} examples"),
+        (lambda: scores.shuffled_change(np.eye(3), np.ones((1, 3)), None), "one shape"),
+        (
+            lambda: scores.probe_score(lambda x: 0 * x, lambda x: x, (2,), 3, np.random.default_rng(0)),
+            "non-zero operators",
+        ),
+        (lambda: scores.scale_ratio(np.eye(2), np.zeros((2, 2))), "non-zero change"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            call()

@@ -1,0 +1,134 @@
+"""Trained networks against the closed forms, and the digits experiments of the chapters, scaled down."""
+
+import numpy as np
+import pytest
+import torch
+
+from gdln.alignment import theory
+from gdln.alignment.convolutional import ConvolutionalNets
+from gdln.alignment.experiments import (
+    digit_images,
+    digits_task,
+    measure_alignment,
+    train_rule,
+    train_with_prediction,
+)
+from gdln.alignment.perceptrons import Perceptrons
+from gdln.alignment.rules import Learner
+
+GAINS = [1.0, 2**0.5, 2**0.5]
+
+
+def test_alignment_grows_and_weights_become_lazy_with_width():
+    scores = []
+    for width in (32, 256):
+        runs = [
+            measure_alignment(t.x, t.y, width, 3, s)
+            for s, t in enumerate(digits_task(100, s) for s in range(2))
+        ]
+        scores.append(runs)
+    for name in ("gram", "cosine", "hebbian"):
+        narrow, wide = (np.mean([getattr(r, name)[0] for r in runs], axis=0) for runs in scores)
+        assert (wide > narrow).all() and (wide[:3] > 0.85).all()
+    moved = [np.mean([r.moved[0] for r in runs], axis=0) for runs in scores]
+    rates = np.log(moved[0] / moved[1]) / np.log(8)
+    assert np.abs(rates - [0.5, 1, 1, 0.5]).max() < 0.2
+
+
+def test_checkpoints_continue_one_run():
+    task = digits_task(50, 0)
+    once = measure_alignment(task.x, task.y, 16, 2, 0, checkpoints=(20,))
+    twice = measure_alignment(task.x, task.y, 16, 2, 0, checkpoints=(7, 20))
+    assert np.allclose(once.gram[0], twice.gram[1], atol=1e-12)
+    assert np.allclose(once.loss[0], twice.loss[1], atol=1e-12)
+
+
+def test_the_first_step_is_predicted_exactly():
+    task = digits_task(50, 0)
+    scores = measure_alignment(task.x, task.y, 16, 3, 0, checkpoints=(1,))
+    assert np.abs(scores.cosine - 1).max() < 1e-12
+
+
+def test_wide_networks_follow_the_integrated_error_in_closed_form():
+    # Deviations fall like N^-1/2; at N = 1024 about 5 per cent, here below 20 for small and large time.
+    x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)).double()
+    y = torch.randn(12, 2, generator=torch.Generator().manual_seed(1)).double()
+    theta = theory.layer_kernels(x.numpy(), GAINS).ntk
+    for steps in (5, 200):
+        gaps = []
+        for width in (64, 1024):
+            net = Perceptrons.draw([6, width, width, 2], 1, generator=torch.Generator().manual_seed(2))
+            learner, E, e0 = Learner(net, "backprop"), 0, (net.outputs(x)[0] - y).numpy()
+            for _ in range(steps):
+                E = E + 0.02 * (net.outputs(x)[0] - y).numpy()
+                learner.step(x, y, 0.02)
+            closed = theory.integrated_error(theta, e0, 0.02 * steps)
+            gaps.append(np.linalg.norm(E - closed) / np.linalg.norm(closed))
+        assert gaps[1] < 0.2 and gaps[1] < 0.6 * gaps[0]
+
+
+def test_feedback_signals_lose_their_overlap_with_the_gradient_as_the_width_grows():
+    x = digits_task(60, 0).x
+    overlaps = []
+    for width in (64, 4096):
+        net = Perceptrons.draw([64, width, width, 1], 1, generator=torch.Generator().manual_seed(0))
+        a = net.activities(x)
+        one = torch.ones(1, len(x), 1).double()
+        feedback = net.draw_feedback("feedback", torch.Generator().manual_seed(7))
+        true = net.signals("backprop", a, a, net.weights, None, one)[0][0]
+        random = net.signals("feedback", a, a, net.weights, feedback, one)[0][0]
+        overlaps.append(float(torch.linalg.norm(random @ true.T) / torch.linalg.norm(true @ true.T)))
+    assert overlaps[1] < 0.08 < overlaps[0]
+
+
+def test_align_needs_width_and_feedback_does_not_profit_from_it():
+    tasks = [digits_task(1000, s, dtype=torch.float32) for s in range(2)]
+    acc = {
+        (rule, width): train_rule(rule, tasks, width, 3, n_epochs=20, lrs=(0.1, 1.0)).accuracy.mean()
+        for rule in ("backprop", "align_zero", "readout")
+        for width in (16, 256)
+    }
+    assert acc["backprop", 16] - acc["align_zero", 16] > 0.2
+    assert abs(acc["backprop", 256] - acc["align_zero", 256]) < 0.05
+    assert acc["readout", 256] < acc["align_zero", 256]
+
+
+def test_bad_input_is_refused():
+    task = digits_task(50, 0)
+    with pytest.raises(ValueError, match="increasing"):
+        measure_alignment(task.x, task.y, 8, 2, 0, checkpoints=(5, 5))
+    with pytest.raises(ValueError, match="digits are left"):
+        digits_task(1700, 0)
+
+
+def test_the_running_prediction_is_the_full_batch_formula():
+    task = digits_task(50, 0)
+    net = Perceptrons.draw([64, 20, 10], 1, generator=torch.Generator().manual_seed(0))
+    W0 = [W[0].numpy().copy() for W in net.weights]
+    again = Perceptrons([torch.from_numpy(W)[None].clone() for W in W0], net.multipliers, net.activations)
+    _, predicted = train_with_prediction(
+        net, task.x, task.y, 0.3, 10, generator=torch.Generator().manual_seed(1), batch_size=50
+    )
+    E, learner = 0.0, Learner(again, "backprop")
+    for _ in range(10):
+        E = E + 0.3 * (again.outputs(task.x)[0] - task.y).numpy()
+        learner.step(task.x, task.y, 0.3)
+    formula = theory.predicted_changes(W0, [1.0, 2**0.5], task.x.numpy(), E)
+    for a, b in zip(predicted, formula, strict=True):
+        assert np.abs(a[0].numpy() - b).max() < 1e-12
+
+
+def test_alignment_of_convolutional_networks_grows_with_width():
+    task = digits_task(200, 0, dtype=torch.float32)
+    x = digit_images(task)[0]
+    cosines = []
+    for channels in (4, 48):
+        net = ConvolutionalNets(channels, (1, 2), 10, 2, generator=torch.Generator().manual_seed(0))
+        pairs = zip(
+            *train_with_prediction(net, x, task.y, 1.0, 4, generator=torch.Generator().manual_seed(1)),
+            strict=True,
+        )
+        cosines.append(
+            [torch.nn.functional.cosine_similarity(a.flatten(1), b.flatten(1)).mean() for a, b in pairs]
+        )
+    assert all(wide > narrow for narrow, wide in zip(*cosines, strict=True))

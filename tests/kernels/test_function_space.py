@@ -1,0 +1,146 @@
+"""Training in function space on singular kernels and with noise."""
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
+from sklearn.kernel_ridge import KernelRidge
+
+from gdln.kernels import function_space
+from gdln.kernels import gram as wide_kernels
+from gdln.kernels.moments import FullyConnected, Kernels, diagonal
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def data(rng, n=300, m=40, n_inputs=10):
+    X, X_test = rng.standard_normal((n, n_inputs)), rng.standard_normal((m, n_inputs))
+    return X, X_test, X @ rng.standard_normal((n_inputs, 2)) + 0.3 * rng.standard_normal((n, 2))
+
+
+def three(network, X, X_test):
+    prior = diagonal(network, (X_test**2).mean(axis=1)).nngp
+    return wide_kernels.gram(network, X), wide_kernels.gram(network, X_test, X), prior
+
+
+LINEAR = FullyConnected(0, "linear", 1.0, 0.0)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_linear_network_ends_at_least_squares_though_its_kernel_is_singular(scale, rng):
+    X, X_test, Y = data(rng)
+    train, test, prior = three(LINEAR, scale * X, scale * X_test)
+    times = np.array([1e6, 1e12, np.inf]) / scale**2
+    run = function_space.gradient_flow(train, test, Y, times, test_nngp=prior)
+    expected = X_test @ np.linalg.lstsq(X, Y, rcond=None)[0]
+    for mean in run.mean:
+        np.testing.assert_allclose(mean, expected, rtol=0, atol=1e-12)
+    assert (run.variance >= 0).all() and (run.variance <= 1e-13 * prior).all()
+    read_out = function_space.posterior(train, test, Y, test_nngp=prior)
+    np.testing.assert_allclose(read_out.mean, expected, rtol=0, atol=1e-12)
+    assert np.isfinite(np.sqrt(read_out.variance)).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+def test_a_sample_given_twice_counts_twice_and_no_more(activation, rng):
+    X, X_test, Y = data(rng, 20, 5, 4)
+    network = FullyConnected(2, activation)
+    once = function_space.gradient_flow(*three(network, X, X_test)[:2], Y, np.inf).mean[0]
+    twice = np.vstack([X, X[:7]])
+    again = function_space.gradient_flow(
+        *three(network, twice, X_test)[:2], np.vstack([Y, Y[:7]]), np.inf
+    ).mean[0]
+    np.testing.assert_allclose(again, once, atol=1e-9)
+
+
+def test_noise_is_a_ridge_on_the_training_kernel(rng):
+    X, X_test, Y = data(rng, 30, 8, 4)
+    train, test, prior = three(FullyConnected(2, "relu"), X, X_test)
+    for noise in (1e-3, 0.7, 50.0):
+        ours = function_space.gradient_flow(train, test, Y, np.inf, noise=noise).mean[0]
+        peer = KernelRidge(alpha=noise, kernel="precomputed").fit(train.ntk, Y).predict(test.ntk)
+        np.testing.assert_allclose(ours, peer, rtol=0, atol=1e-10)
+        by_hand = Kernels(train.nngp, train.ntk + noise * np.eye(30))
+        options = dict(times=[0.0, 3.0, 80.0, np.inf], test_nngp=prior)
+        with_noise = function_space.gradient_flow(train, test, Y, noise=noise, **options)
+        added = function_space.gradient_flow(by_hand, test, Y, **options)
+        np.testing.assert_allclose(with_noise.mean, added.mean, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(with_noise.variance, added.variance, rtol=0, atol=1e-10)
+
+
+def test_the_posterior_is_that_of_a_gaussian_process_regressor(rng):
+    X, X_test, Y = data(rng, 25, 9, 3)
+    # the NNGP of a linear map of three inputs: W_std^2 x.x'/3 + b_std^2
+    network = FullyConnected(0, "linear", 1.3, 0.4)
+    train, test, prior = three(network, X, X_test)
+    dot = ConstantKernel(1.3**2 / 3, "fixed") * DotProduct(0.0, "fixed") + ConstantKernel(0.4**2, "fixed")
+    for noise in (1e-4, 0.2, 10.0):
+        ours = function_space.posterior(train, test, Y, noise=noise, test_nngp=prior)
+        peer = GaussianProcessRegressor(dot, alpha=noise, optimizer=None).fit(X, Y)
+        mean, deviation = peer.predict(X_test, return_std=True)
+        np.testing.assert_allclose(ours.mean, mean, atol=1e-9)
+        np.testing.assert_allclose(np.sqrt(ours.variance), deviation[:, 0], atol=1e-9)
+
+
+def test_noise_in_resampled_targets_makes_up_the_difference_to_the_posterior(rng):
+    X, X_test, Y = data(rng, 12, 4, 3)
+    train, test, prior = three(FullyConnected(1, "erf"), X, X_test)
+    read_out, noise = Kernels(train.nngp, train.nngp), 0.3
+    ensemble = function_space.gradient_flow(
+        read_out, Kernels(test.nngp, test.nngp), Y, np.inf, noise=noise, test_nngp=prior
+    )
+    posterior = function_space.posterior(train, test, Y, noise=noise, test_nngp=prior)
+    A = np.linalg.solve(train.nngp + noise * np.eye(12), test.nngp.T)
+    np.testing.assert_allclose(ensemble.mean[0], posterior.mean, atol=1e-12)
+    np.testing.assert_allclose(
+        posterior.variance - ensemble.variance[0], noise * (A**2).sum(axis=0), atol=1e-12
+    )
+
+
+def test_descent_with_a_pull_to_the_start_is_the_flow_with_noise(rng):
+    # a model linear in its parameters, trained on squared loss plus noise |theta - theta_0|^2, both over 2 N
+    n, features, noise = 9, rng.standard_normal((11, 30)), 0.8
+    Y, theta, start = rng.standard_normal(n), rng.standard_normal(30), None
+    start, train = theta.copy(), features[:n]
+    rate, steps = 0.05, 60
+    for _ in range(steps):
+        theta = theta - rate / n * (train.T @ (train @ theta - Y) + noise * (theta - start))
+    gram = features @ features.T
+    whole, rest = Kernels(gram[:n, :n], gram[:n, :n]), Kernels(gram[n:, :n], gram[n:, :n])
+    learnt = function_space.gradient_flow(
+        whole, rest, Y - train @ start, steps, noise=noise, learning_rate=rate
+    )
+    np.testing.assert_allclose(learnt.mean[0, :, 0], features[n:] @ (theta - start), atol=1e-12)
+
+
+def test_steps_are_whole_and_a_step_at_the_limit_is_refused(rng):
+    X, X_test, Y = data(rng, 12, 3, 4)
+    train, test, _ = three(FullyConnected(1, "erf"), X, X_test)
+    top = np.linalg.eigvalsh(train.ntk)[-1] / 12
+    with pytest.raises(ValueError, match="times needs whole numbers of steps"):
+        function_space.gradient_flow(train, test, Y, [1.0, 2.5], learning_rate=1.5 / top)
+    unit = Kernels(np.eye(3), np.eye(3))
+    with pytest.raises(function_space.UnstableStepSize):  # 1 - 6/3 = -1: for ever to and fro
+        function_space.gradient_flow(unit, unit, np.ones(3), np.inf, learning_rate=6.0)
+    for factor in (2.001, 2.5):
+        with pytest.raises(function_space.UnstableStepSize, match="largest eigenvalue"):
+            function_space.gradient_flow(train, test, Y, [1.0, 2e3], learning_rate=factor / top)
+    with pytest.raises(function_space.UnstableStepSize):  # the noise takes its share of the step
+        function_space.gradient_flow(train, test, Y, 1, learning_rate=1.9 / top, noise=0.2 * 12 * top)
+    end = function_space.gradient_flow(train, test, Y, [10**9, np.inf], learning_rate=1.999 / top).mean
+    np.testing.assert_allclose(end[0], end[1], atol=1e-6)
+
+
+def test_kernels_of_two_processes_are_refused(rng):
+    X, X_test, Y = data(rng, 12, 3, 4)
+    train, test, prior = three(FullyConnected(1, "erf"), X, X_test)
+    for predict in (function_space.gradient_flow, function_space.posterior):
+        options = {"times": np.inf} if predict is function_space.gradient_flow else {}
+        with pytest.raises(ValueError, match="test_nngp need the NNGP kernels of one process"):
+            predict(train, test, Y, test_nngp=0.1 * prior, **options)
+    indefinite = Kernels(train.nngp, train.ntk - 2 * np.diag(np.diag(train.ntk)))
+    with pytest.raises(ValueError, match=r"train\.ntk needs eigenvalues of at least zero"):
+        function_space.gradient_flow(indefinite, test, Y, 1.0)

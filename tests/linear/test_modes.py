@@ -1,0 +1,268 @@
+import numpy as np
+import pytest
+
+from gdln.linear import modes, simulation
+
+
+def test_mode_starts_at_a0_and_ends_at_s_over_d():
+    a = modes.mode_strength([0.0, 1e6], s=1.3, a0=1e-3, d=2.0)
+    np.testing.assert_allclose(a, [1e-3, 0.65], rtol=1e-15)
+
+
+def test_mode_decreases_when_it_starts_above_its_target():
+    a = modes.mode_strength(np.linspace(0, 5, 50), s=1.0, a0=3.0)
+    assert (np.diff(a) < 0).all() and a[-1] == pytest.approx(1, abs=1e-4)
+
+
+def test_a_mode_does_not_feel_one_beside_it_that_shrinks():
+    t, s, a0 = np.linspace(0, 40, 81)[:, None], np.array([0.3, 1.0, 2.0]), np.array([1e-12, 1e-3, 1.9])
+    beside = modes.mode_strength(t, np.append(s, 1.0), np.append(a0, 5.0))
+    np.testing.assert_allclose(beside[:, :3], modes.mode_strength(t, s, a0), rtol=1e-14)
+
+
+def test_a_mode_without_correlation_decays_as_one_over_time():
+    t = np.array([0.0, 1.0, 1e3])
+    np.testing.assert_allclose(modes.mode_strength(t, s=0.0, a0=0.5, d=2.0), 0.5 / (1 + 2 * t), rtol=1e-14)
+    near = modes.mode_strength(t, s=1e-9, a0=0.5, d=2.0)
+    np.testing.assert_allclose(near, 0.5 / (1 + 2 * t), rtol=1e-5)
+
+
+def test_tau_only_rescales_time():
+    t = np.linspace(0, 7, 9)
+    for f in (
+        lambda t, tau: modes.mode_strength(t, 0.8, 1e-2, 1.5, tau),
+        lambda t, tau: modes.mode_strength_unbalanced(t, 0.8, 1e-2, 0.3, 1.5, tau),
+        lambda t, tau: modes.depth_strength(t, 0.8, 1e-2, 4, 1.5, tau),
+    ):
+        np.testing.assert_allclose(f(3 * t, 3.0), f(t, 1.0), rtol=1e-13)
+
+
+def test_rescaling_weights_absorbs_the_input_variance():
+    t = np.linspace(0, 4, 9)
+    np.testing.assert_allclose(
+        4 * modes.mode_strength(t, 1.0, 0.01, d=4.0), modes.mode_strength(t, 1.0, 0.04, d=1.0), rtol=1e-13
+    )
+
+
+def test_unbalanced_start_with_equal_weights_is_the_balanced_mode():
+    t = np.linspace(0, 10, 60)
+    exact = modes.mode_strength(t, 1.1, 1e-4, d=0.7)
+    np.testing.assert_allclose(modes.mode_strength_unbalanced(t, 1.1, 1e-4, 0.0, d=0.7), exact, rtol=1e-12)
+    near = modes.mode_strength_unbalanced(t, 1.1, 1e-4, 1e-12, d=0.7)
+    np.testing.assert_allclose(near, exact, rtol=1e-10)
+
+
+def test_the_sign_of_q_does_not_matter():
+    t = np.linspace(0, 5, 30)
+    f = modes.mode_strength_unbalanced
+    np.testing.assert_array_equal(f(t, 0.9, -0.1, 0.4), f(t, 0.9, -0.1, -0.4))
+
+
+def test_large_q_makes_learning_exponential_at_rate_q():
+    q, t = 1e4, np.linspace(0, 5e-4, 20)
+    lazy = 1 - np.exp(-q * t)
+    np.testing.assert_allclose(modes.mode_strength_unbalanced(t, 1.0, 0.0, q), lazy, atol=2e-4)
+
+
+def test_flipping_the_target_flips_the_strength():
+    t = np.linspace(0, 6, 30)
+    f = modes.mode_strength_unbalanced
+    np.testing.assert_allclose(f(t, -1.2, -0.2, 0.3, 0.8), -f(t, 1.2, 0.2, 0.3, 0.8), rtol=1e-14)
+
+
+def test_chain_weights_keep_their_difference_of_squares():
+    rng = np.random.default_rng(0)
+    b1, b2, s = rng.standard_normal((3, 40))
+    w1, w2 = modes.chain_weights(2.3, s, b1, b2, d=0.6)
+    np.testing.assert_allclose(w1**2 - w2**2, b1**2 - b2**2, atol=1e-13)
+
+
+def test_chain_weights_agree_with_the_strength_from_the_conserved_quantity():
+    rng = np.random.default_rng(1)
+    b1, b2 = rng.standard_normal((2, 40, 1))
+    t = np.linspace(0, 8, 20)
+    w1, w2 = modes.chain_weights(t, 0.7, b1, b2)
+    np.testing.assert_allclose(
+        w1 * w2, modes.mode_strength_unbalanced(t, 0.7, b1 * b2, b1**2 - b2**2), atol=1e-13
+    )
+
+
+def test_a_chain_on_the_stable_manifold_runs_into_the_saddle():
+    w1, w2 = modes.chain_weights(np.array([0.0, 1.0, 50.0]), s=1.0, b1=0.5, b2=-0.5)
+    np.testing.assert_array_equal(w1, -w2)
+    assert w1[0] == 0.5 and abs(w1[2]) < 1e-20
+
+
+def test_solving_twice_is_solving_once():
+    half = modes.chain_weights(0.8, 1.0, 0.3, -0.7)
+    whole = modes.chain_weights(1.6, 1.0, 0.3, -0.7)
+    np.testing.assert_allclose(modes.chain_weights(0.8, 1.0, *half), whole, rtol=1e-13)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 6, 10])
+def test_depth_time_inverts_depth_strength(depth):
+    t = np.linspace(0, 30, 50)
+    a = modes.depth_strength(t, 1.2, 0.05, depth, d=0.8)
+    inside = a < 1.5 * (1 - 1e-6)
+    np.testing.assert_allclose(modes.depth_time(a[inside], 1.2, 0.05, depth, d=0.8), t[inside], atol=1e-8)
+
+
+def test_depth_two_is_the_logistic_curve():
+    t = np.linspace(0, 40, 100)
+    np.testing.assert_allclose(
+        modes.depth_strength(t, 0.9, 1e-6, 2, d=2.0), modes.mode_strength(t, 0.9, 1e-6, d=2.0), rtol=1e-12
+    )
+
+
+def test_depth_one_is_exponential():
+    t = np.linspace(0, 4, 20)
+    np.testing.assert_allclose(
+        modes.depth_strength(t, 1.0, 1e-3, 1, d=2.0), 0.5 - (0.5 - 1e-3) * np.exp(-2 * t), rtol=1e-12
+    )
+
+
+def test_three_layer_time_law_of_the_race():
+    b0, b, s, d = 0.2, 0.9, 1.3, 0.7
+    star = (s / d) ** (1 / 3)
+
+    def F(b):
+        return 0.5 * np.log((b * b + b * star + star**2) / (star - b) ** 2) - np.sqrt(3) * np.arctan(
+            (2 * b + star) / (np.sqrt(3) * star)
+        )
+
+    expected = (1 / b0 - 1 / b) / s + (F(b) - F(b0)) / (3 * s * star)
+    assert modes.depth_time(b**3, s, b0**3, 3, d) == pytest.approx(expected, rel=1e-13)
+
+
+def test_plateau_grows_as_a_power_of_the_start_beyond_two_layers():
+    for depth in (3, 4, 6):
+        t = modes.depth_time(0.5, 1.0, np.array([1e-10, 1e-12]), depth)
+        assert t[1] / t[0] == pytest.approx(100 ** ((depth - 2) / depth), rel=0.02)
+
+
+def test_halving_the_correlation_less_than_doubles_the_wait_of_a_mode_that_starts_equal():
+    t = modes.mode_time(np.array([0.5, 0.25]), np.array([1.0, 0.5]), a0=1e-3)
+    assert 1.7 < t[1] / t[0] < 2
+
+
+def test_modes_of_a_rotated_diagonal_problem_are_found():
+    rng = np.random.default_rng(2)
+    U, V = (np.linalg.qr(rng.standard_normal((n, n)))[0] for n in (5, 7))
+    s, d = np.array([3.0, 2.0, 0.5, 0.1, 0.01]), rng.uniform(0.5, 2, 7)
+    found = modes.modes(U * s @ V[:, :5].T, V * d @ V.T)
+    np.testing.assert_allclose(found.s, s)
+    np.testing.assert_allclose(found.d, d[:5])
+    assert found.mixing < 1e-14
+    np.testing.assert_allclose(found.strengths(U * [1, 2, 3, 4, 5] @ V[:, :5].T), [1, 2, 3, 4, 5])
+
+
+def test_mixing_sees_input_directions_that_leave_the_modes():
+    sigma_x = np.array([[1.0, 0.5], [0.5, 1.0]])
+    assert modes.modes(np.array([[1.0, 0.0]]), sigma_x).mixing == pytest.approx(0.5 / np.sqrt(1.25))
+    assert modes.modes(np.array([[1.0, 1.0]]), sigma_x).mixing < 1e-15
+
+
+def test_loss_of_the_modes_is_the_loss_of_the_map():
+    rng = np.random.default_rng(3)
+    X, Y = rng.standard_normal((30, 4)), rng.standard_normal((30, 3))
+    X = X @ np.linalg.inv(np.linalg.cholesky(X.T @ X / 30)).T  # white
+    found = modes.modes(*modes.correlations(X, Y))
+    a = rng.standard_normal(3)
+    residual = Y - X @ (found.U * a @ found.V.T).T
+    assert found.loss(a, (Y**2).sum(axis=1).mean()) == pytest.approx((residual**2).sum(axis=1).mean() / 2)
+
+
+def test_decoupled_weights_are_balanced_and_carry_the_requested_strengths():
+    rng = np.random.default_rng(4)
+    found = modes.modes(rng.standard_normal((4, 6)), np.eye(6))
+    weights = simulation.decoupled_weights(found, (8, 5), np.array([0.4, 0.3, 0.2, 0.1]), rng)
+    for low, high in zip(weights[:-1], weights[1:], strict=True):
+        np.testing.assert_allclose(low @ low.T, high.T @ high, atol=1e-14)
+    np.testing.assert_allclose(found.strengths(weights[2] @ weights[1] @ weights[0]), [0.4, 0.3, 0.2, 0.1])
+
+
+def test_simulation_conserves_the_balance_of_any_start():
+    rng = np.random.default_rng(5)
+    weights = simulation.random_weights((5, 4, 6, 3), 0.4, rng)
+    run = simulation.simulate(
+        weights, rng.standard_normal((3, 5)), np.eye(5), dt=1e-2, n_steps=300, every=100
+    )
+    for low, high in zip(run.weights[:-1], run.weights[1:], strict=True):
+        Q = low @ low.transpose(0, 2, 1) - high.transpose(0, 2, 1) @ high
+        assert np.abs(Q - Q[0]).max() < 1e-7
+
+
+def test_simulated_flow_has_the_slope_of_the_loss():
+    rng = np.random.default_rng(6)
+    X, Y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
+    weights = simulation.random_weights((3, 4, 2), 0.5, rng)
+
+    def loss(weights):
+        return ((Y - X @ (weights[1] @ weights[0]).T) ** 2).sum() / 40
+
+    step = simulation.simulate(weights, *modes.correlations(X, Y), dt=1.0, n_steps=1, method="euler")
+    for layer in range(2):
+        for index in np.ndindex(weights[layer].shape):
+            up, down = ([W.copy() for W in weights] for _ in range(2))
+            up[layer][index] += 1e-5
+            down[layer][index] -= 1e-5
+            slope = (step.weights[layer][1] - step.weights[layer][0])[index]
+            assert slope == pytest.approx(-(loss(up) - loss(down)) / 2e-5, abs=1e-9)
+
+
+def test_divergence_is_reported_and_not_returned():
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="too large"):
+        simulation.simulate(
+            [np.eye(2), np.eye(2)], 9 * np.eye(2), np.eye(2), dt=5.0, n_steps=50, method="euler"
+        )
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(FloatingPointError, match="too large"),
+    ):  # between two records
+        simulation.simulate([9 * np.eye(2)] * 3, np.eye(2), np.eye(2), dt=1.0, n_steps=13, every=100)
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="too large"):
+        simulation.simulate_chain([10.0, 10.0], 1.0, 1.0, 30)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: modes.mode_strength(1.0, 1.0, 0.0),
+        lambda: modes.mode_strength(1.0, -1.0, 0.1),
+        lambda: modes.mode_strength(1.0, 1.0, 0.1, d=0.0),
+        lambda: modes.mode_strength(np.nan, 1.0, 0.1),
+        lambda: modes.mode_strength(-1.0, 1.0, 0.1),
+        lambda: modes.mode_strength(1.0, 1.0, 0.1, tau=0.0),
+        lambda: modes.mode_time(2.0, 1.0, 0.1),
+        lambda: modes.mode_time(0.5, 1.0, 0.1, d=-1.0),
+        lambda: modes.depth_strength(1.0, 1.0, 0.1, 3, d=0.0),
+        lambda: modes.chain_weights(1.0, np.nan, 1.0, 1.0),
+        lambda: modes.mode_strength_unbalanced(1.0, 1.0, 0.1, np.nan),
+        lambda: modes.depth_time(0.5, 1.0, 0.1, depth=0),
+        lambda: modes.depth_strength(-1.0, 1.0, 0.1, 3),
+        lambda: modes.depth_strength(1.0, 1.0, 1.0, 3),
+        lambda: modes.chain_weights(1.0, 1.0, 1.0, 1.0, d=-1.0),
+        lambda: modes.mode_strength_unbalanced(1.0, 1.0, 1.0, 1.0, d=-1.0),
+        lambda: modes.modes(np.eye(2), np.eye(3)),
+        lambda: modes.modes(np.full((2, 2), np.nan), np.eye(2)),
+        lambda: modes.modes(np.eye(2), np.array([[1.0, 1.0], [0.0, 1.0]])),
+        lambda: modes.modes(np.eye(2), np.eye(2), rank=3),
+        lambda: modes.correlations(np.eye(2), np.eye(3)),
+        lambda: modes.correlations(np.empty((0, 2)), np.empty((0, 1))),
+        lambda: modes.correlations([[np.nan]], [[1.0]]),
+        lambda: simulation.simulate_chain([], 1.0, 0.1, 3),
+        lambda: simulation.simulate_chain([1.0, np.nan], 1.0, 0.1, 3),
+        lambda: simulation.simulate([], np.eye(2), np.eye(2), 0.1, 1),
+        lambda: simulation.simulate([np.eye(2)], np.eye(2), np.eye(2), -0.1, 1),
+        lambda: simulation.simulate([np.eye(2)], np.eye(2), np.eye(2), 0.1, 1, every=0),
+        lambda: simulation.simulate([np.eye(2)] * 2, np.eye(2), np.eye(2), 0.1, 1, rates=[1.0]),
+        lambda: simulation.decoupled_weights(modes.modes(np.eye(3), np.eye(3)), (4,), -0.1, None),
+        lambda: simulation.simulate([np.eye(3)], np.eye(2), np.eye(2), 0.1, 1),
+        lambda: simulation.simulate([np.eye(2)], np.eye(2), np.eye(2), 0.1, 1, method="magic"),
+        lambda: simulation.simulate([np.eye(2)], np.eye(2), np.eye(3), 0.1, 1),
+        lambda: simulation.decoupled_weights(modes.modes(np.eye(3), np.eye(3)), (2,), 0.1, None),
+    ],
+)
+def test_impossible_arguments_are_refused(call):
+    with pytest.raises(ValueError, match="need"):
+        call()

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from gdln.linear import riccati
+from gdln.linear.modes import mode_strength_unbalanced
+
+
+def weight_flow(weights, sigma_yx, times):
+    """Both layers by a general-purpose solver."""
+    (h, n_in), n_out = weights[0].shape, weights[1].shape[0]
+
+    def slope(_, w):
+        W1, W2 = w[: h * n_in].reshape(h, n_in), w[h * n_in :].reshape(n_out, h)
+        E = sigma_yx - W2 @ W1
+        return np.concatenate([(W2.T @ E).ravel(), (E @ W1.T).ravel()])
+
+    start = np.concatenate([W.ravel() for W in weights])
+    options = {"method": "DOP853", "rtol": 1e-13, "atol": 1e-15}
+    w = solve_ivp(slope, (0, times[-1]), start, t_eval=times, **options).y.T
+    return riccati.moments_of(
+        times, w[:, : h * n_in].reshape(-1, h, n_in), w[:, h * n_in :].reshape(-1, n_out, h)
+    )
+
+
+def task(n_out, n_in, rng, rank=None):
+    U, V = (np.linalg.qr(rng.standard_normal((n, n)))[0] for n in (n_out, n_in))
+    k = min(n_out, n_in) if rank is None else rank
+    return U[:, :k] * np.linspace(1.5, 0.4, k) @ V[:, :k].T
+
+
+@pytest.mark.parametrize("imbalance", [-3.0, -0.7, 0.0, 0.7, 3.0])
+@pytest.mark.parametrize("n_out, n_in, h, rank", [(3, 5, 3, 3), (5, 4, 2, 4), (4, 4, 4, 2)])
+def test_solution_is_the_flow_of_the_weights(imbalance, n_out, n_in, h, rank):
+    rng = np.random.default_rng(0)
+    sigma = task(n_out, n_in, rng, rank)
+    weights = riccati.lambda_balanced_weights((n_out, n_in), imbalance, 0.1, h, rng)
+    times = np.linspace(0, 6, 13)
+    exact, flow = riccati.solve(times, weights, sigma), weight_flow(weights, sigma, times)
+    for name in ("inputs", "maps", "outputs"):
+        assert np.abs(getattr(exact, name) - getattr(flow, name)).max() < 1e-9
+
+
+def test_scalar_case_is_the_unbalanced_chain():
+    t = np.linspace(0, 9, 40)
+    for imbalance in (-0.8, 0.3):
+        weights = riccati.lambda_balanced_weights((1, 1), imbalance, 0.05, 1, np.random.default_rng(1))
+        sign = np.sign(weights[0] * weights[1])[0, 0]
+        chain = mode_strength_unbalanced(t, 1.2, sign * 0.05, -imbalance)
+        np.testing.assert_allclose(riccati.solve(t, weights, [[1.2]]).maps[:, 0, 0], chain, atol=1e-13)
+
+
+def test_large_times_end_at_the_target_without_overflow():
+    rng = np.random.default_rng(2)
+    sigma = task(4, 6, rng)
+    for imbalance in (-2.0, 0.0, 2.0):
+        weights = riccati.lambda_balanced_weights((4, 6), imbalance, 1e-3, 4, rng)
+        maps = riccati.solve([1e3, 1e4], weights, sigma).maps
+        np.testing.assert_allclose(maps[0], sigma, atol=1e-12)
+        np.testing.assert_allclose(maps[1], sigma, atol=1e-12)
+
+
+def test_a_network_at_its_target_stays_there():
+    rng = np.random.default_rng(3)
+    weights = riccati.lambda_balanced_weights((3, 3), 0.5, [1.0, 0.6, 0.2], 3, rng)
+    moments = riccati.solve([0.0, 1.0, 50.0], weights, weights[1] @ weights[0])
+    for name in ("inputs", "maps", "outputs"):
+        np.testing.assert_allclose(getattr(moments, name)[2], getattr(moments, name)[0], atol=1e-13)
+    assert np.abs(riccati.kernel_distance(moments)).max() < 1e-13
+
+
+def test_weights_have_the_requested_imbalance_and_strengths():
+    weights = riccati.lambda_balanced_weights((5, 7), -1.3, [0.5, 0.2], 2, np.random.default_rng(4))
+    value, defect = riccati.imbalance_of(weights)
+    assert value == pytest.approx(-1.3) and defect < 1e-14
+    np.testing.assert_allclose(np.linalg.svd(weights[1] @ weights[0])[1][:2], [0.5, 0.2])
+
+
+def test_kernel_distance_is_that_of_the_kernel_matrices():
+    rng = np.random.default_rng(5)
+    X = np.sqrt(12) * np.linalg.qr(rng.standard_normal((12, 3)))[0]
+    W1, W2 = rng.standard_normal((2, 4, 3)), rng.standard_normal((2, 2, 4))
+    kernels = []
+    for A, B in zip(W1, W2, strict=True):
+        jacobian = np.concatenate(
+            [np.kron(B, X).reshape(2 * 12, -1), np.kron(np.eye(2), X @ A.T).reshape(2 * 12, -1)], axis=1
+        )
+        kernels.append(jacobian @ jacobian.T)
+    expected = 1 - (kernels[0] * kernels[1]).sum() / np.linalg.norm(kernels[0]) / np.linalg.norm(kernels[1])
+    assert riccati.kernel_distance(riccati.moments_of([0, 1], W1, W2))[1] == pytest.approx(expected)
+
+
+def test_kernel_distance_keeps_its_digits_where_it_is_tiny():
+    rng = np.random.default_rng(5)
+    W1, W2, move = rng.standard_normal((4, 3)), rng.standard_normal((2, 4)), rng.standard_normal((4, 3))
+    steps = np.array([0.0, 1e-7, 1e-9, 1e-11])
+    far = riccati.moments_of(steps, W1 + steps[:, None, None] * move, np.stack([W2] * 4))
+    distance = riccati.kernel_distance(far)[1:]
+    np.testing.assert_allclose(distance / steps[1:] ** 2, distance[0] / steps[1] ** 2, rtol=1e-2)
+
+
+def test_strong_imbalance_keeps_the_kernel():
+    rng = np.random.default_rng(6)
+    sigma = task(3, 3, rng)
+    moved = []
+    for imbalance in (0.0, 1.0, 10.0, 100.0):
+        weights = riccati.lambda_balanced_weights((3, 3), imbalance, 0.01, 3, rng)
+        moved.append(riccati.kernel_distance(riccati.solve([0.0, 100.0], weights, sigma))[1])
+    assert (np.diff(moved) < 0).all() and moved[0] > 0.04 and moved[3] < 1e-3
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: riccati.lambda_balanced_weights((3, 5), 1.0, 0.1, 4, np.random.default_rng(0)),
+        lambda: riccati.solve([0.0], [np.eye(2), np.array([[1.0, 2.0], [0.0, 1.0]])], np.eye(2)),
+        lambda: riccati.lambda_balanced_weights((3, 3), np.nan, 0.1, 3, np.random.default_rng(0)),
+        lambda: riccati.lambda_balanced_weights((3, 3), 1.0, np.nan, 3, np.random.default_rng(0)),
+        lambda: riccati.lambda_balanced_weights(
+            (np.ones((3, 3)),) * 2, 1.0, 0.1, 3, np.random.default_rng(0)
+        ),
+        lambda: riccati.solve([-1.0], [np.eye(2), np.eye(2)], np.eye(2)),
+        lambda: riccati.solve([np.inf], [np.eye(2), np.eye(2)], np.eye(2)),
+        lambda: riccati.solve([1.0], [np.eye(2), np.eye(2)], np.eye(2), tau=-1.0),
+        lambda: riccati.solve([1.0], [np.eye(2), np.eye(2)], np.full((2, 2), np.nan)),
+        lambda: riccati.solve([1.0], [np.eye(2), np.eye(2)], np.ones(2)),
+        lambda: riccati.kernel_distance(riccati.solve([0.0], [np.zeros((2, 2))] * 2, np.eye(2))),
+        lambda: riccati.solve([0.0], [np.eye(2), np.eye(2)], np.eye(3)),
+    ],
+)
+def test_impossible_arguments_are_refused(call):
+    with pytest.raises(ValueError, match="need"):
+        call()

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+
+from gdln.nets import training
+from gdln.nets.mlp import MLP
+
+
+def make(seed=0, widths=(3, 8, 2), activation="linear", gains=0.5):
+    generator = torch.Generator().manual_seed(seed)
+    return MLP(widths, activation, gains=gains, generator=generator)
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(7)
+    X = torch.randn(20, 3, generator=generator, dtype=torch.float64)
+    return X, X @ torch.randn(3, 2, generator=generator, dtype=torch.float64)
+
+
+def test_gradient_descent_takes_the_steps_of_torch_sgd(data):
+    X, Y = data
+    ours, theirs = make(), make()
+    training.gradient_descent(ours, "mse", X, Y, lr=0.05, n_steps=30, momentum=0.9)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(30):
+        optimizer.zero_grad()
+        training.half_squared_error(theirs(X), Y).backward()
+        optimizer.step()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+
+
+def test_gradient_descent_converges_to_the_flow_at_first_order(data):
+    X, Y = data
+    flow = training.gradient_flow(make(), "mse", X, Y, np.linspace(0, 2, 11))
+    errors = []
+    for n_steps in (100, 200):
+        run = training.gradient_descent(make(), "mse", X, Y, 2 / n_steps, n_steps, n_steps // 10)
+        np.testing.assert_allclose(run.times, flow.times, atol=1e-12)
+        errors.append(np.abs(run.loss - flow.loss).max())
+    assert 1.8 < errors[0] / errors[1] < 2.2
+
+
+def test_the_flow_conserves_the_imbalance_of_a_linear_network(data):
+    X, Y = data
+    run = training.gradient_flow(make(), "mse", X, Y, [0.0, 1.0, 5.0], record=["weights"])
+    W1, W2 = run.weights["weights.0"], run.weights["weights.1"]
+    imbalance = W1 @ W1.transpose(0, 2, 1) - W2.transpose(0, 2, 1) @ W2
+    np.testing.assert_allclose(imbalance, imbalance[:1].repeat(3, 0), atol=1e-8)
+
+
+def test_an_ensemble_is_its_members_trained_one_by_one(data):
+    X, Y = data
+    kwargs = {
+        "lr": 0.05,
+        "n_steps": 25,
+        "record_every": 10,
+        "record": ["weights", "singular_values", "outputs"],
+    }
+    models = [make(s, activation="tanh") for s in range(4)]
+    together = training.ensemble(models, "mse", X, Y, momentum=0.5, chunk_size=3, **kwargs)
+    assert together.steps.tolist() == [0, 10, 20, 25]
+    for s in range(4):
+        net = make(s, activation="tanh")
+        alone = training.gradient_descent(net, "mse", X, Y, momentum=0.5, **kwargs)
+        np.testing.assert_allclose(together.loss[s], alone.loss, rtol=1e-10)
+        np.testing.assert_allclose(together.outputs[s], alone.outputs, atol=1e-12)
+        for name in alone.weights:
+            np.testing.assert_allclose(together.weights[name][s], alone.weights[name], atol=1e-12)
+            np.testing.assert_allclose(
+                together.singular_values[name][s], alone.singular_values[name], atol=1e-12
+            )
+        torch.testing.assert_close(models[s](X), net(X))
+
+
+def test_members_may_have_their_own_data(data):
+    X, Y = data
+    run = training.ensemble(
+        [make(0), make(0)], "mse", torch.stack([X, X]), torch.stack([Y, -Y]), 0.05, 5, own_data=True
+    )
+    assert run.loss[0, -1] != run.loss[1, -1]
+
+
+def test_only_named_parameters_learn(data):
+    X, Y = data
+    net, before = make(), make()
+    training.gradient_descent(net, "mse", X, Y, 0.05, 3, parameters=["weights.1"])
+    assert torch.equal(net.weights[0], before.weights[0]) and not torch.equal(
+        net.weights[1], before.weights[1]
+    )
+
+
+def test_a_diverging_run_names_its_step_and_loss(data):
+    X, Y = data
+    with pytest.raises(FloatingPointError, match=r"diverged at step \d+: loss .* lr=50"):
+        training.gradient_descent(make(), "mse", X, Y, lr=50.0, n_steps=200)
+    with pytest.raises(FloatingPointError, match=r"member 0 diverged at step"):
+        training.ensemble([make(0), make(1)], "mse", X, Y, lr=50.0, n_steps=200)
+
+
+def test_bad_arguments_are_refused(data):
+    X, Y = data
+    for bad in (
+        {"lr": -1.0},
+        {"record": ["gradients"]},
+        {"record": "weights"},
+        {"loss": "hinge"},
+        {"record_every": 0},
+        {"Y": Y[:, 0]},  # would be broadcast to a square of samples
+    ):
+        arguments = {"loss": "mse", "lr": 0.1, "n_steps": 1, "Y": Y, **bad}
+        with pytest.raises(ValueError, match="must|need"):
+            training.gradient_descent(make(), X=X, **arguments)
+    with pytest.raises(ValueError, match="increasing"):
+        training.gradient_flow(make(), "mse", X, Y, [0.0, 0.0])
+    with pytest.raises(ValueError, match="increasing"):
+        training.gradient_flow(make(), "mse", X, Y, [0.0, float("nan")])
+    with pytest.raises(FloatingPointError, match="diverged at step 0"):  # used to run for ever
+        training.gradient_flow(make(), "mse", X * float("nan"), Y, [0.0, 1.0])
+    with pytest.raises(ValueError, match="at least one model"):
+        training.ensemble([], "mse", X, Y, 0.1, 1)

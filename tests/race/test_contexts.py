@@ -1,0 +1,80 @@
+"""Items in contexts: the task, networks of modules, fixed gates."""
+
+import numpy as np
+import pytest
+
+from gdln.race import contexts, graph
+from gdln.race.bases import diagonalise
+from gdln.race.reduction import reduce_flow
+
+
+def layers(task, n_hidden, n_seeds=2, scale=0.1, seed=0):
+    rng = np.random.default_rng(seed)
+    W1 = scale * rng.standard_normal((n_seeds, n_hidden, task.X.shape[1]))
+    return W1, scale * rng.standard_normal((n_seeds, task.Y.shape[1], n_hidden))
+
+
+def test_a_group_of_properties_is_on_only_in_its_context():
+    task = contexts.items_in_contexts(3)
+    groups = task.Y.reshape(3, 4, 4, 7)
+    for c in range(3):
+        for k in range(3):
+            assert groups[c, :, 1 + k].any() == (c == k)
+    assert np.array_equal(groups[0, :, 0], groups[2, :, 0])
+
+
+def test_contexts_pair_the_items_in_different_ways():
+    groups = contexts.items_in_contexts(3).Y.reshape(3, 4, 4, 7)
+    partner = [np.argmax(groups[c, 1:, 1 + c] @ groups[c, 0, 1 + c]) for c in range(3)]
+    assert len(set(partner)) == 3
+
+
+@pytest.mark.parametrize("modules", ([(0, 1)], [(0,), (1,)]))
+def test_modules_that_are_never_open_together_reduce_exactly(modules):
+    task = contexts.items_in_contexts(2)
+    _, statistics = contexts.module_network(task, contexts.module_gates(task, modules), 4)
+    assert diagonalise(statistics).residual < 1e-10
+
+
+def test_modules_that_overlap_do_not_diagonalise():
+    task = contexts.items_in_contexts(2)
+    _, statistics = contexts.module_network(task, contexts.module_gates(task, [(0, 1), (0,), (1,)]), 4)
+    with pytest.raises(ValueError, match="do not diagonalise"):
+        reduce_flow(statistics)
+
+
+def test_one_step_of_fixed_gates_is_the_path_sum_gradient():
+    task = contexts.items_in_contexts(2)
+    gates = contexts.module_gates(task, [(0, 1), (0,), (1,)])
+    net, statistics = contexts.module_network(task, gates, 4)
+    W1, W2 = layers(task, 12, n_seeds=1)
+    weights = {f"x->h{m}": W1[0, 4 * m : 4 * m + 4] for m in range(3)}
+    weights |= {f"h{m}->y": W2[0, :, 4 * m : 4 * m + 4] for m in range(3)}
+    lr = 1e-2
+    slope = graph.gradient(statistics, weights)
+    after = {e: w - lr * slope[e] for e, w in weights.items()}
+    loss = contexts.simulate_gates(W1, W2, np.repeat(gates, 4, axis=1), task, lr, 1)
+    expected = [graph.loss(statistics, weights), graph.loss(statistics, after)]
+    np.testing.assert_allclose(loss[0], expected, rtol=1e-12)
+
+
+def test_relu_gates_reproduce_the_relu():
+    task = contexts.items_in_contexts(3)
+    W1, _ = layers(task, 10)
+    before = task.X @ W1.swapaxes(-1, -2)
+    np.testing.assert_array_equal(contexts.relu_gates(W1, task) * before, np.maximum(before, 0))
+
+
+def test_bad_arguments_are_named():
+    task = contexts.items_in_contexts(2)
+    W1, W2 = layers(task, 4)
+    with pytest.raises(ValueError, match="1 to 3 contexts"):
+        contexts.items_in_contexts(4)
+    with pytest.raises(ValueError, match="open in some context"):
+        contexts.module_gates(task, [(0,), (7,)])
+    with pytest.raises(ValueError, match="do not fit"):
+        contexts.simulate_gates(W1, W2, np.ones((8, 3)), task, 0.1, 1)
+    with pytest.raises(ValueError, match="positive step"):
+        contexts.simulate_gates(W1, W2, np.ones((8, 4)), task, 0.0, 1)
+    with pytest.raises(FloatingPointError, match="diverged before step"):
+        contexts.simulate_gates(W1, W2, np.ones((8, 4)), task, 50.0, 200)

@@ -1,0 +1,89 @@
+"""Gates that learn: limits, invariances and rates."""
+
+import numpy as np
+import pytest
+
+from gdln.race import gate_learning as lg
+
+
+def start(n_paths=2, n_seeds=3, n=4, scale=0.1, seed=0):
+    rng = np.random.default_rng(seed)
+    teachers = lg.orthogonal_teachers(2, n, n_seeds, rng)
+    W = scale * rng.standard_normal((n_seeds, n_paths, n, n))
+    return W, np.full((n_seeds, n_paths), 1 / n_paths), teachers
+
+
+def test_teachers_are_orthogonal():
+    T = lg.orthogonal_teachers(3, 5, 2, np.random.default_rng(0))
+    assert T.shape == (2, 3, 5, 5)
+    np.testing.assert_allclose(T @ T.swapaxes(-1, -2), np.broadcast_to(np.eye(5), T.shape), atol=1e-12)
+
+
+def test_slope_is_the_derivative_of_the_regulariser():
+    def R(c):
+        return 0.7 / 2 * ((c.sum() - 1) ** 2 + (np.minimum(c, 0) ** 2).sum())
+
+    c, h = np.array([-0.3, 0.8, 0.1]), 1e-6
+    numeric = [(R(c + h * e) - R(c - h * e)) / (2 * h) for e in np.eye(3)]
+    np.testing.assert_allclose(lg.regulariser_slope(c, 0.7), numeric, atol=1e-8)
+
+
+def test_one_frozen_gate_is_linear_relaxation_to_first_order_in_the_step():
+    W, c, T = start(n_paths=1)
+    errors = []
+    for dt in (2e-2, 1e-2):
+        run = lg.simulate_blocks(W, c, T, np.inf, block_time=4.0, n_blocks=1, dt=dt, every=1)
+        errors.append(np.abs(run.loss - run.loss[:, :1] * np.exp(-2 * run.times)).max())
+    assert 1.8 < errors[0] / errors[1] < 2.2
+
+
+def test_the_paths_can_be_renamed():
+    W, c, T = start()
+    c = c + [0.1, -0.1]
+    a = lg.simulate_blocks(W, c, T, 0.1, n_blocks=2)
+    b = lg.simulate_blocks(W[:, ::-1], c[:, ::-1], T, 0.1, n_blocks=2)
+    np.testing.assert_allclose(a.gates, b.gates[..., ::-1], atol=1e-9)
+    np.testing.assert_allclose(a.loss, b.loss, atol=1e-9)
+
+
+def test_unbounded_gates_keep_the_balance_of_gates_and_weights():
+    # without the regulariser tau_W |W_p|^2 / n - tau_c c_p^2 is conserved by the flow, so Euler drifts like dt
+    W, c, T = start(n_seeds=1)
+    drift = []
+    for dt in (1e-2, 5e-3):
+        run = lg.simulate_blocks(W, c, T, 0.5, strength=0.0, n_blocks=1, block_time=3.0, dt=dt, every=1)
+        final = run.gates[0, -1]
+        norm2 = _final_norm(W, c, T, dt)
+        change = (norm2 - (W[0] ** 2).sum((1, 2))) / 4 - 0.5 * (final**2 - c[0] ** 2)
+        drift.append(np.abs(change).max())
+    assert 1.6 < drift[0] / drift[1] < 2.4
+
+
+def _final_norm(W, c, T, dt):
+    W, c = W[0].copy(), c[0].copy()
+    for _ in range(round(3.0 / dt)):
+        error = T[0, 0] - sum(cp * Wp for cp, Wp in zip(c, W, strict=True))
+        push = np.array([np.trace(Wp.T @ error) / 4 for Wp in W])
+        W, c = W + dt * c[:, None, None] * error, c + dt / 0.5 * push
+    return (W**2).sum((1, 2))
+
+
+def test_fast_gates_switch_and_frozen_gates_relearn():
+    W, c, T = start(n=8)
+    fast, frozen = (lg.switch_loss(lg.simulate_blocks(W, c, T, tc, n_blocks=8), 0.5) for tc in (0.05, np.inf))
+    assert (fast[:, -1] < 0.7 * frozen[:, -1]).all()
+    assert fast.shape == (3, 8)
+
+
+def test_bad_arguments_are_named():
+    W, c, T = start()
+    with pytest.raises(ValueError, match="got"):
+        lg.simulate_blocks(W, c[:, :1], T, 0.1)
+    with pytest.raises(ValueError, match="positive times"):
+        lg.simulate_blocks(W, c, T, -1.0)
+    with pytest.raises(ValueError, match="step below"):
+        lg.simulate_blocks(W, c, T, 1e-3)
+    with pytest.raises(ValueError, match="positive numbers"):
+        lg.orthogonal_teachers(0, 4, 1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="positive window"):
+        lg.switch_loss(lg.simulate_blocks(W, c, T, 0.1, n_blocks=1), 0.0)

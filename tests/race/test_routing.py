@@ -1,0 +1,165 @@
+"""Routing networks in closed form: limits, invariances and refusals; more of the theory is in test_race.py."""
+
+import numpy as np
+import pytest
+
+from gdln.data import tasks
+from gdln.race import routing, routing_simulation
+
+S, D = np.array([185**0.5, 41**0.5, 3.0]) / 4, 0.25
+
+
+def test_swapping_input_and_output_edges_changes_nothing():
+    t = np.linspace(0, 40, 21)
+    run, swapped = (routing.solve_routing(S, D, 5, b, t) for b in ((0.2, 0.1, 0.05), (0.05, 0.1, 0.2)))
+    assert np.abs(run.strength - swapped.strength).max() < 1e-8
+    assert np.abs(run.B1 - swapped.B3).max() < 1e-8
+
+
+@pytest.mark.parametrize("n_hidden", [1, 2, 3])
+def test_every_edge_keeps_its_own_constant(n_hidden):
+    run = routing.solve_routing(S[:1], D, 4, (0.3, 0.2, 0.1), np.linspace(0, 60, 61), n_hidden)
+    for B in (run.B1, run.B3):
+        assert np.ptp(4 * B**2 - run.B2**2) < 1e-8
+    assert run.strength[-1, 0] == pytest.approx(S[0] / D, rel=1e-6)
+
+
+def test_a_slower_network_is_the_same_one_later():
+    t = np.linspace(0, 30, 16)
+    run, slow = routing.solve_routing(S, D, 3, 0.1, t), routing.solve_routing(S, D, 3, 0.1, 2.5 * t, tau=2.5)
+    assert np.abs(run.strength - slow.strength).max() < 1e-9
+
+
+def test_units_of_the_correlations_are_units_of_time_and_strength():
+    # S, D -> k S, k D only rescales time
+    t = np.linspace(0, 30, 16)
+    run, fast = routing.solve_routing(S, D, 3, 0.1, t), routing.solve_routing(4 * S, 4 * D, 3, 0.1, t / 4)
+    assert np.abs(run.strength - fast.strength).max() < 1e-9
+
+
+def test_the_limit_is_a_fixed_point_of_the_hidden_equation():
+    for C in (-0.5, 0.0, 0.3, 20.0):
+        B2 = routing.hidden_limit(S, D, 7, C)
+        assert np.allclose(B2 * (B2**2 + C), 7 * S / D, rtol=1e-12)
+        stays = routing.solve_hidden(S, D, 7, C, B2, [0, 5.0])[-1]
+        assert np.allclose(stays, B2, rtol=1e-9)
+
+
+def test_time_adds_up_along_the_way():
+    way = [routing.hidden_time(b, a, S[0], D, 7, 0.03) for a, b in ((0.1, 1.0), (1.0, 3.0), (0.1, 3.0))]
+    assert way[0] + way[1] == pytest.approx(way[2], rel=1e-10)
+
+
+def test_the_loss_starts_at_half_the_target_and_ends_at_what_the_modes_leave():
+    task = tasks.routing(tasks.circulant_mask(3, 3))
+    yy = np.square(task.Y).sum(axis=1).mean()
+    s = np.linalg.svd(task.sigma_yx, compute_uv=False)
+    assert routing.routing_loss(np.zeros(4), s, D, yy) == pytest.approx(yy / 2)
+    assert routing.routing_loss(s / D, s, D, yy) == pytest.approx(0, abs=1e-12)
+
+
+def test_sharing_all_routes_is_the_routing_network_and_none_is_a_chain():
+    t = np.linspace(0, 60, 31)
+    shared = routing.solve_sharing(S, D, 6, 36, 0.1, t)
+    assert np.abs(shared.strength - routing.solve_routing(S, D, 6, 0.1, t).strength).max() < 1e-9
+    alone = routing.solve_sharing(S, D, 6, 1, 0.1, 36 * t)
+    assert np.abs(alone.B1 - alone.B2).max() < 1e-9  # a balanced chain of three
+    assert np.abs(alone.strength - routing.solve_routing(S, D, 1, 0.1, t).strength).max() < 1e-8
+
+
+def test_the_speed_up_grows_with_every_route_and_not_with_the_start():
+    P = np.array([1, 2, 4, 9, 100, 1e4])
+    assert (np.diff(routing.speed_up(P)) > 0).all()
+    for M, b0, s in ((10, 0.01, 0.3), (20, 0.5, 3.0)):
+        wait = [routing.escape_time(s, n, (n - 1) * b0**2, b0, tau=(M / n) ** 2) for n in (1, 5)]
+        assert wait[0] / wait[1] == pytest.approx(routing.speed_up(25), rel=1e-12)
+
+
+def test_the_escape_law_starts_at_the_start_and_is_continuous_at_zero_constant():
+    t = np.linspace(0, 0.9, 10) * routing.escape_time(S[0], 7, 0.0, 0.1)
+    law = routing.escape_strength(t, S[0], 7, 0.0, 0.1)
+    assert law[0] == pytest.approx(0.1)
+    np.testing.assert_allclose(law, routing.escape_strength(t, S[0], 7, 1e-12, 0.1), rtol=1e-8)
+
+
+def test_the_speed_up_is_smooth_at_one_route():
+    eps = 1e-9
+    assert routing.speed_up(1 + eps) - 1 == pytest.approx(2 / 3 * eps, rel=1e-3)  # sqrt: eps/2 (1 + 1/3)
+
+
+def test_half_rise_ratios_approach_the_law_as_the_start_vanishes():
+    gaps = []
+    for b0 in (0.16, 0.04, 0.01):
+        wait = []
+        for n in (1, 5):
+            C = (n - 1) * b0**2
+            half = routing.hidden_limit(S[2] / 2, D, n, C)
+            wait.append(routing.hidden_time(half, b0, S[2], D, n, C, tau=1 / n**2))
+        gaps.append(abs(wait[0] / wait[1] / routing.speed_up(25) - 1))
+    assert gaps[0] > 3 * gaps[1] > 9 * gaps[2]
+
+
+@pytest.mark.parametrize("M", [2, 5])
+def test_the_loser_follows_the_winner_and_stays_below_its_bound(M):
+    b0 = 0.2
+    run = routing.solve_shared_and_dedicated(S[:1], D, M, b0, np.linspace(0, 40, 201))
+    w = np.cbrt(run.dedicated[:, 0])
+    C = (M - 1) * b0**2
+    B2 = routing.hidden_limit(run.shared[:, 0], 1.0, M, C)  # B2 (B2^2 + C) / M is the shared strength
+    phase = np.arctan(B2 / np.sqrt(C)) - np.arctan(b0 / np.sqrt(C))
+    assert np.abs(1 / b0 - 1 / w - phase / (M * np.sqrt(C))).max() < 1e-7
+    assert (w < b0 / (1 - 1 / routing.speed_up(M**2))).all()
+
+
+def test_a_head_start_by_the_speed_up_is_what_turns_the_race():
+    r = routing.speed_up(4)
+    shares = [
+        routing.solve_shared_and_dedicated(S[0], D, 2, (0.02, f * r * 0.02), [0, 200.0]).share[-1, 0]
+        for f in (0.9, 1.1)
+    ]
+    assert shares[0] > 0.95 and shares[1] < 0.05
+
+
+def test_descent_on_one_block_approaches_the_theory_of_sharing_at_first_order():
+    task = tasks.routing(np.ones((2, 2), dtype=bool))
+    start = routing_simulation.decoupled_weights(task, 4, 0.2, np.random.default_rng(0))
+    yy = np.square(task.Y).sum(axis=1).mean()
+    s = np.linalg.svd(task.sigma_yx, compute_uv=False)
+    error = []
+    for dt in (0.04, 0.02):
+        run = routing_simulation.simulate(start, task, dt, round(16 / dt), record_every=round(0.4 / dt))
+        a = routing.solve_sharing(s, D, 6, 4, 0.2, 9 * run.times).strength
+        error.append(np.abs(routing.routing_loss(a, s, D, yy) - run.trained[0] / 4).max())
+    assert 1.7 < error[0] / error[1] < 2.3
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: routing.solve_routing(S, D, 0, 0.1, [0, 1]), "n_domains > 0"),
+        (lambda: routing.solve_routing(S, D, 3, 0.1, [0, 1], n_hidden=0), "n_hidden >= 1"),
+        (lambda: routing.hidden_time(9.0, 0.1, S[0], D, 7), "b2 <= B2 <"),
+        (lambda: routing.hidden_time(1.0, 0.1, S[0], D, 7, C=-0.02), "b2\\*\\*2 \\+ C > 0"),
+        (lambda: routing.hidden_time(0.05, 0.1, S[0], D, 7), "b2 <= B2 <"),
+        (lambda: routing.sharing(8, 8), "n_shared=8"),
+        (lambda: routing.sharing(9, 8), "divide n_domains=8"),
+        (lambda: routing.sharing(0, 8), "n_shared=0"),
+        (lambda: routing.speed_up([4, 0.9]), "n_shared >= 1"),
+        (lambda: routing.escape_time(S[0], 7, -0.01, 0.2), "C >= 0"),
+        (lambda: routing.escape_time(S[0], 7, 0.01, 0.0), "b2 > 0"),
+        (lambda: routing.escape_strength([0.0, 1.0], S[0], 7, -0.01, 0.2), "C >= 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_came(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_wrong_number_of_starts_and_impossible_limits_are_refused():
+    for solve, count in ((routing.solve_routing, 3), (routing.solve_shared_and_dedicated, 2)):
+        with pytest.raises(ValueError, match=f"or {count} of them"):
+            solve(1.0, 1.0, 7, (0.1,) * 5, [0.0, 1.0])
+    with pytest.raises(ValueError, match="n_domains"):
+        routing.solve_shared_and_dedicated(1.0, 1.0, 0.5, 0.1, [0.0, 1.0])
+    with pytest.raises(ValueError, match="above zero"):
+        routing.hidden_limit(0.0, 0.25, 7)

@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+
+from gdln.renormalization import gates
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_step_gates_see_only_the_side_of_their_planes(rng):
+    family = gates.random_planes(7, 5, rng, allow_silent=True)
+    X = rng.standard_normal((30, 5))
+    G = family(X)
+    assert set(np.unique(G)) == {0.0, 1.0}
+    np.testing.assert_array_equal(G, X @ family.directions.T >= 0)
+    np.testing.assert_array_equal(G, family(3 * X))  # threshold zero: the length of x does not matter
+
+
+def test_steep_sigmoids_become_steps(rng):
+    X = rng.standard_normal((50, 4))
+    step = gates.random_planes(6, 4, np.random.default_rng(1), allow_silent=True)
+    steep = gates.random_planes(6, 4, np.random.default_rng(1), slope=1e6)
+    np.testing.assert_allclose(steep(X), step(X), atol=1e-6)
+    gentle = gates.random_planes(6, 4, np.random.default_rng(1), slope=1e-9)
+    np.testing.assert_allclose(gentle(X), 0.5, atol=1e-8)
+
+
+def test_sigmoids_do_not_overflow_far_from_their_planes():
+    family = gates.PlaneGates(np.ones((1, 1)), np.zeros(1), slope=1e3)
+    np.testing.assert_array_equal(family([[1e6]]), [[1.0]])
+
+
+@pytest.mark.parametrize("slope", [np.inf, 2.0])
+def test_the_constant_gate_is_on_everywhere(rng, slope):
+    family = gates.random_planes(4, 6, rng, slope=slope, threshold=0.3, constant=True)
+    assert family.n_gates == 4
+    np.testing.assert_array_equal(family(rng.standard_normal((20, 6)))[:, 0], 1)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("slope", [np.inf, 1.7])
+def test_complementary_gates_sum_to_one(rng, constant, slope):
+    family = gates.random_planes(
+        6 + constant, 5, rng, slope=slope, threshold=0.4, constant=constant, complementary=True
+    )
+    G = family(rng.standard_normal((40, 5)))[:, int(constant) :]
+    np.testing.assert_allclose(G[:, ::2] + G[:, 1::2], 1)
+
+
+def test_step_gates_turn_off_together_once_in_two_to_the_number_of_gates(rng):
+    G = gates.random_planes(3, 200, rng, allow_silent=True)(rng.standard_normal((20000, 200)))
+    assert abs((~G.any(axis=1)).mean() - 1 / 8) < 0.03  # planes of finite dimension are not quite orthogonal
+
+
+def test_a_silent_point_is_refused_with_what_to_do(rng):
+    family = gates.random_planes(1, 2, rng)
+    with pytest.raises(
+        ValueError, match=r"all gates are off at 1 of 2 points.*constant=True.*complementary.*T > 0"
+    ):
+        family(np.vstack((family.directions, -family.directions)))
+
+
+def test_cluster_gates_are_one_hot_for_narrow_widths_and_flat_for_wide(rng):
+    centres = 10 * np.eye(3)
+    X = centres.repeat(4, axis=0) + 0.1 * rng.standard_normal((12, 3))
+    hard, flat = gates.ClusterGates(centres, 0.5)(X), gates.ClusterGates(centres, 1e4)(X)
+    np.testing.assert_allclose(hard, np.sqrt(3) * np.eye(3).repeat(4, axis=0), atol=1e-12)
+    np.testing.assert_allclose(flat, np.sqrt(3) / 3, rtol=1e-6)
+    assert gates.ClusterGates(centres, 1e-3)(1e5 * X).any(axis=1).all()  # no underflow far away
+
+
+def test_cluster_gates_do_not_move_with_the_origin(rng):
+    X = rng.standard_normal((30, 4))
+    here, there = (gates.ClusterGates(X[:5] + shift, 0.8)(X + shift) for shift in (0.0, 3.0))
+    np.testing.assert_allclose(here, there, atol=1e-12)
+
+
+def test_kmeans_gates_find_separated_clusters_and_their_spread(rng):
+    centres = 4 * rng.standard_normal((4, 20))
+    labels = rng.integers(4, size=800)
+    X = centres[labels] + 0.7 * rng.standard_normal((800, 20))
+    family = gates.clusters(X, 4, rng)
+    distance = np.linalg.norm(family.centres[:, None] - centres[None], axis=2).min(axis=0)
+    assert distance.max() < 5 * 0.7 * np.sqrt(20 / 200)  # standard error of a mean of about 200 points
+    assert abs(family.width - 0.7) < 0.02
+    owner = family(X).argmax(axis=1)
+    assert len({(a, b) for a, b in zip(owner, labels, strict=True)}) == 4
+
+
+def test_the_linear_network_has_one_gate():
+    np.testing.assert_array_equal(gates.constant(np.zeros((3, 2))), np.ones((3, 1)))
+
+
+def test_masks_are_random_and_never_empty(rng):
+    masks = gates.task_masks(4000, 3, rng, fraction=0.3)
+    assert masks.any(axis=1).all()
+    expected = 0.3 / (1 - 0.7**3)  # conditioned on a mask that is not empty
+    assert abs(masks.mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / masks.size)
+
+
+def test_top_down_gates_multiply_bottom_up_gates(rng):
+    bottom_up, masks, tasks = rng.random((5, 4)), gates.task_masks(3, 4, rng), np.array([0, 1, 2, 2, 0])
+    np.testing.assert_array_equal(gates.by_task(tasks, masks, bottom_up), bottom_up * masks[tasks])
+    np.testing.assert_array_equal(gates.by_task(tasks, masks), masks[tasks])
+
+
+def test_task_gates_refuse_a_silenced_point():
+    with pytest.raises(ValueError, match="all gates are off"):
+        gates.by_task([0], [[1, 0]], [[0, 1]])
+    assert not gates.by_task([0], [[1, 0]], [[0, 1]], allow_silent=True).any()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda r: gates.random_planes(0, 3, r), "n_gates >= 1"),
+        (lambda r: gates.random_planes(3, 3, r, complementary=True), "even number"),
+        (lambda r: gates.random_planes(3, 3, r, slope=0), "slope > 0"),
+        (
+            lambda r: gates.random_planes(3, 3, r, constant=True)(np.zeros((2, 4))),
+            r"\(n_samples, 3\), got \(2, 4\)",
+        ),
+        (lambda r: gates.random_planes(3, 3, r, constant=True)(np.full((2, 3), np.nan)), "finite inputs"),
+        (lambda r: gates.random_planes(3, 3, r, threshold=np.nan), "finite directions and thresholds"),
+        (lambda r: gates.random_planes(3, 3, r, threshold=[0.0, 1.0]), "one threshold or 3"),
+        (lambda r: gates.PlaneGates(np.ones((2, 3)), np.zeros(3)), r"thresholds \(n_gates,\)"),
+        (lambda r: gates.ClusterGates(np.eye(3), 0.0), "width"),
+        (lambda r: gates.clusters(np.zeros((2, 3)), 5, r), "n_gates <= n_samples = 2"),
+        (lambda r: gates.clusters(np.eye(3), 3, r), "width > 0"),
+        (lambda r: gates.task_masks(2, 3, r, fraction=0), "fraction"),
+        (lambda r: gates.by_task([3], np.ones((2, 3))), "tasks from 0 to 1"),
+        (lambda r: gates.by_task([0], np.ones((2, 3)), np.ones((2, 3))), r"shape \(1, 3\)"),
+        (lambda r: gates.check_active([1.0]), "n_samples, n_gates"),
+        (lambda r: gates.check_active([[np.inf]]), "finite gate values"),
+    ],
+)
+def test_bad_input_is_refused_with_the_reason(rng, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(rng)

@@ -1,0 +1,213 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gdln import sweep
+from gdln.data import images
+from gdln.data.regression import clustered_teacher, even_odd, permuted_even_odd, relu_teacher
+from gdln.renormalization import gates, generalisation, kernels, patches, posterior
+
+
+@pytest.fixture
+def task():
+    return relu_teacher(40, 50, 200, np.random.default_rng(0))
+
+
+@pytest.fixture
+def family():
+    return gates.random_planes(3, 50, np.random.default_rng(1), constant=True)
+
+
+def distance(a, b):
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+def test_small_regularisation_gives_the_interpolator_of_least_nuclear_norm(task, family):
+    nuclear, frobenius = generalisation.interpolate_nuclear(task, family)
+    to_nuclear, to_frobenius, variance = [], [], []
+    for sigma2 in (1e-3, 1e-4):
+        _, p = generalisation.fit(task, family, width=40, sigma2=sigma2)
+        to_nuclear.append(distance(p.mean, nuclear))
+        to_frobenius.append(distance(p.mean, frobenius))
+        variance.append(p.variance.mean())
+    assert to_nuclear[1] < 1e-3 and 6 < to_nuclear[0] / to_nuclear[1] < 14  # proportional to sigma2
+    assert min(to_frobenius) > 0.2
+    assert 9 < variance[0] / variance[1] < 11
+
+
+def test_a_wide_network_without_noise_interpolates_with_least_frobenius_norm(task, family):
+    _, frobenius = generalisation.interpolate_nuclear(task, family)
+    _, p = generalisation.fit(task, family, width=np.inf)
+    assert distance(p.mean, frobenius) < 1e-8
+
+
+def test_more_points_than_can_be_interpolated_are_refused(family):
+    task = relu_teacher(60, 50, 5, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="interpolated, got 60"):
+        generalisation.interpolate_nuclear(task, gates.constant)
+
+
+def test_a_path_of_widths_is_the_same_as_single_fits(task, family):
+    rows = generalisation.along_widths(task, family, widths=[200, 20, 60], sigma2=0.3, temperature=0.05)
+    assert [row["width"] for row in rows] == [20, 60, 200, np.inf]
+    for row in rows[::3]:
+        _, p = generalisation.fit(task, family, width=row["width"], sigma2=0.3, temperature=0.05)
+        assert row["error"] == pytest.approx(p.errors(task.y_new).error, rel=1e-6)
+
+
+def test_a_path_of_widths_is_a_point_of_a_sweep(task, family):
+    table = sweep.sweep(
+        generalisation.along_widths,
+        {"sigma2": [0.1, 1.0]},
+        fixed={"task": task, "gates": family, "widths": [20, 100], "temperature": 0.01},
+    )
+    assert len(table) == 6 and table["failure"].isna().all()
+
+
+def test_bias_of_a_linear_network_does_not_depend_on_width(task):
+    bias = [r["bias"] for r in generalisation.along_widths(task, gates.constant, widths=[10, 40, 400])]
+    np.testing.assert_allclose(bias, bias[0], rtol=1e-7)
+
+
+@pytest.mark.parametrize("sigma2", [0.25, 1.0, 4.0])
+@pytest.mark.parametrize("temperature", [0.0, 0.1])
+def test_variance_and_error_agree_with_the_exact_posterior(task, family, sigma2, temperature):
+    _, p = generalisation.fit(task, family, width=40, sigma2=sigma2, temperature=temperature)
+    exact = posterior.importance(
+        task.X, family(task.X), task.y, task.X_new, family(task.X_new), width=40, sigma2=sigma2,
+        temperature=temperature, rng=np.random.default_rng(2), n_draws=1500,
+    )  # fmt: skip
+    assert 0.95 < p.variance.mean() / exact.variance.mean() < 1.03
+    bias = np.mean((exact.mean - task.y_new) ** 2)
+    assert p.errors(task.y_new).error == pytest.approx(bias + exact.variance.mean(), rel=0.03)
+
+
+def test_finite_width_beats_the_gaussian_process_at_small_sigma_and_loses_at_one():
+    gain, variance = {0.1: [], 1.0: []}, []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        task = even_odd(images.digits(), 200, 400, rng)
+        family = gates.random_planes(10, 64, rng, allow_silent=True)
+        for sigma2, values in gain.items():
+            finite, wide = generalisation.along_widths(
+                task, family, widths=[100], sigma2=sigma2, temperature=0.01
+            )
+            values.append(finite["error"] / wide["error"])
+        rows = generalisation.along_widths(task, family, widths=[20, 100, 400], sigma2=4.0, temperature=0.01)
+        variance.append([row["variance"] for row in rows])
+    assert np.mean(gain[0.1]) < 0.92
+    assert np.mean(gain[1.0]) > 1
+    assert (np.diff(variance, axis=1) > 0).all()
+
+
+def test_learned_gates_beat_random_gates_and_a_linear_network_three_times():
+    bias = {"clusters": [], "random": [], "linear": []}
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        task = clustered_teacher(120, 40, 1000, rng, spread=0.6)
+        families = {
+            "clusters": gates.clusters(task.unlabelled, 4, rng),
+            "random": gates.random_planes(4, 40, rng, allow_silent=True),
+            "linear": gates.constant,
+        }
+        for name, family in families.items():
+            _, p = generalisation.fit(task, family, width=20, temperature=0.01)
+            bias[name].append(p.errors(task.y_new).bias)
+    bias = {name: np.mean(values) for name, values in bias.items()}
+    assert min(bias["random"], bias["linear"]) > 3 * bias["clusters"]
+
+
+def test_task_gates_overtake_bottom_up_gates_between_one_and_eight_tasks():
+    gap = {}
+    for n_tasks in (1, 8):
+        gap[n_tasks] = []
+        for seed in range(3):
+            rng = np.random.default_rng(seed)
+            task = permuted_even_odd(images.digits(), n_tasks, 60, 50, rng)
+            bottom_up = gates.random_planes(16, 64, rng, allow_silent=True)
+            masks = gates.task_masks(n_tasks, 16, rng)
+            pure = gates.by_task(task.group, masks), gates.by_task(task.group_new, masks)
+            bias = [
+                generalisation.fit(task, g, width=40, temperature=0.05)[1].errors(task.y_new).bias
+                for g in (bottom_up, pure)
+            ]
+            gap[n_tasks].append(bias[1] - bias[0])
+    assert min(gap[1]) > 0 > max(gap[8])
+
+
+def test_teachers_have_the_power_they_should():
+    rng = np.random.default_rng(0)
+    even = even_odd(images.digits(), 1000, 700, rng)
+    assert set(np.unique(even.y)) == {-1.0, 1.0}
+    assert np.mean(np.concatenate([even.X, even.X_new]) ** 2) == pytest.approx(1, rel=0.02)
+    clusters = clustered_teacher(5, 200, 4000, rng, n_clusters=400, noise=0.0)
+    assert np.mean(clusters.y_new**2) == pytest.approx(1.25, rel=0.25)  # centres one, spread a quarter
+    noisy = relu_teacher(4000, 20, 10, np.random.default_rng(1), noise=2.0)
+    clean = relu_teacher(4000, 20, 10, np.random.default_rng(1), noise=0.0)
+    assert np.std(noisy.y - clean.y) == pytest.approx(2, rel=0.05)
+    with pytest.raises(ValueError, match="at most 1797 images"):
+        even_odd(images.digits(), 1700, 100, rng)
+
+
+def test_permuted_tasks_hold_the_same_pixels_in_another_order():
+    task = permuted_even_odd(images.digits(), 3, 20, 5, np.random.default_rng(0))
+    assert task.X.shape == (60, 64) and task.X_new.shape == (15, 64)
+    np.testing.assert_array_equal(np.bincount(task.group), [20, 20, 20])
+
+
+def test_patches_tile_the_image():
+    rng = np.random.default_rng(0)
+    pictures = rng.standard_normal((3, 6, 4))
+    whole = patches.cut(pictures, 2)
+    assert whole.shape == (3, 6, 4)
+    np.testing.assert_array_equal(whole[1, 3], pictures[1, 2:4, 2:4].ravel())
+    assert patches.cut(pictures, 2, stride=1).shape == (3, 15, 4)
+    with pytest.raises(ValueError, match="tile"):
+        patches.cut(pictures, 3)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "erf"])
+def test_patch_kernels_are_averages_over_random_filters(activation):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((4, 3, 6))
+    phi = {"linear": lambda u: u, "relu": lambda u: np.maximum(u, 0)}.get(activation)
+    if phi is None:
+        from scipy.special import erf as phi
+    h = phi(np.sqrt(0.7 / 6) * X @ rng.standard_normal((6, 400_000)))
+    sampled = np.einsum("aic,bjc->ijab", h, h, optimize=True) / 400_000 / 3
+    D = patches.kernels(X, sigma2=0.7, activation=activation)
+    np.testing.assert_allclose(D, sampled, atol=4e-3)
+    np.testing.assert_allclose(
+        np.einsum("ijaa->ija", D), patches.diagonals(X, sigma2=0.7, activation=activation), atol=1e-12
+    )
+    kernels.KernelStack(D)  # symmetric and positive semidefinite
+
+
+def test_unknown_nonlinearities_are_refused():
+    with pytest.raises(ValueError, match="'linear', 'relu' or 'erf', got 'tanh'"):
+        patches.kernels(np.zeros((2, 1, 3)), activation="tanh")
+    with pytest.raises(ValueError, match="that agree"):
+        patches.kernels(np.zeros((2, 1, 3)), np.zeros((2, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda t, f, r: generalisation.fit(t, f, width=-np.inf), "widths > 0"),
+        (lambda t, f, r: generalisation.interpolate_nuclear(t, f, rate=1.0), "rate between 0 and 1"),
+        (lambda t, f, r: generalisation.interpolate_nuclear(t, f, smoothing=0.0), "smoothing"),
+        (lambda t, f, r: generalisation.interpolate_nuclear(replace(t, y=0 * t.y), f), "not all zero"),
+        (lambda t, f, r: relu_teacher(3, 3, 3, r, noise=np.nan), "finite noise"),
+        (lambda t, f, r: clustered_teacher(3, 3, 3, r, spread=-1), "spread, noise >= 0"),
+        (lambda t, f, r: clustered_teacher(3, 3, 3, r, n_unlabelled=-1), "positive sizes"),
+        (lambda t, f, r: even_odd(images.digits(), 0, 5, r), "n_samples, n_new >= 1"),
+        (lambda t, f, r: permuted_even_odd(images.digits(), 0, 5, 5, r), "n_tasks >= 1"),
+        (lambda t, f, r: patches.kernels(np.ones((2, 2, 3)), sigma2=-1.0), "sigma2 > 0"),
+        (lambda t, f, r: patches.kernels(np.full((2, 2, 3), np.nan)), "finite patches"),
+        (lambda t, f, r: patches.diagonals(np.ones((2, 3))), "n_patches, patch_size"),
+    ],
+)
+def test_bad_input_is_refused_with_the_reason(task, family, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(task, family, np.random.default_rng(0))

@@ -1,0 +1,401 @@
+import numpy as np
+import pytest
+from scipy.linalg.lapack import dpotrf
+
+from gdln import renormalization as rn
+from gdln.data.regression import relu_teacher
+from gdln.renormalization import descent, gates
+from gdln.renormalization.kernels import GatedKernel, KernelStack, input_kernel
+from gdln.renormalization.scalar import (
+    depth_limit,
+    layer_scale,
+    log_average_meijer,
+    log_average_quadrature,
+    solve_linear,
+)
+
+X = np.array([[1, 0], [0, 1], [1, -1], [0.5, 0.5]])
+G = np.array([[1.0, 0], [1, 1], [1, 0], [1, 1]])
+Y = np.array([1, -1, 0.5, 2])
+X_NEW, G_NEW = np.array([[1.0, 1], [-1, 2]]), np.array([[1.0, 1], [1, 0]])
+WORKED = {"widths": 4, "sigma2": 1.5, "temperature": 0.1}
+NEW = (input_kernel(X, X_NEW, 1.5), 0.75 * (X_NEW**2).sum(axis=1), G_NEW)
+
+
+def worked(depth):
+    return GatedKernel(input_kernel(X, sigma2=1.5), G, depth=depth)
+
+
+def problem(rng, n=40, n_inputs=50, n_gates=3, depth=1, sigma2=1.0):
+    x = rng.standard_normal((n, n_inputs))
+    g = gates.random_planes(n_gates, n_inputs, rng, constant=True)(x)
+    y = np.maximum(x @ rng.standard_normal((n_inputs, 5)) / np.sqrt(n_inputs), 0) @ rng.standard_normal(5)
+    return GatedKernel(input_kernel(x, sigma2=sigma2), g, depth=depth), y, x, g
+
+
+@pytest.mark.parametrize(
+    (
+        "depth",
+        "U",
+        "diagonal",
+        "value",
+        "gp_value",
+        "mean",
+        "variance",
+        "gp_mean",
+        "gp_variance",
+        "train",
+        "slope",
+    ),
+    [
+        (
+            1,
+            [[1.333294, 0.573315], [0.573315, 3.535538]],
+            [1.333294, 3.535538],
+            20.130822,
+            24.518993,
+            [3.174094, -0.418971],
+            [0.315012, 0.308925],
+            [2.544632, -0.395443],
+            [0.259172, 0.315545],
+            [0.073037, 0.150086],
+            [-0.149215, -1.964201, -4.912649],
+        ),
+        (
+            2,
+            [[1.592955, 0.497281], [0.497281, 2.142523]],
+            [2.249142, 2.925085, 3.983343, 4.068134],
+            31.471412,
+            35.134123,
+            [3.599128, -0.436043],
+            [0.354176, 0.300578],
+            [3.084671, -0.383603],
+            [0.312776, 0.322781],
+            [0.026020, 0.106035],
+            [-0.190632, -0.761100, -0.858844],
+        ),
+    ],
+)
+def test_the_worked_example_comes_out_to_all_digits(
+    depth, U, diagonal, value, gp_value, mean, variance, gp_mean, gp_variance, train, slope
+):
+    digits = {"atol": 6e-7, "rtol": 0}
+    solution = rn.solve(worked(depth), Y, **WORKED)
+    np.testing.assert_allclose(solution.U[-1], U, **digits)
+    np.testing.assert_allclose(np.diag(solution.U[0]), diagonal, **digits)
+    np.testing.assert_allclose(solution.action, value, **digits)
+    prediction = solution.predict(*NEW)
+    np.testing.assert_allclose(prediction.mean, mean, **digits)
+    np.testing.assert_allclose(prediction.variance, variance, **digits)
+    np.testing.assert_allclose(solution.training_error(), train, **digits)
+    gp = rn.gp_limit(worked(depth), Y, sigma2=1.5, temperature=0.1).predict(*NEW)
+    np.testing.assert_allclose(gp.mean, gp_mean, **digits)
+    np.testing.assert_allclose(gp.variance, gp_variance, **digits)
+    at_gp, gradients = rn.action(worked(depth), Y, "gp", **WORKED)
+    np.testing.assert_allclose(at_gp, gp_value, **digits)
+    np.testing.assert_allclose(gradients[0][[0, 0, 1], [0, 1, 1]], slope, **digits)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_gradients_match_central_differences(depth):
+    rng = np.random.default_rng(depth)
+    kernel = worked(depth)
+    U = [
+        np.cov(rng.standard_normal((d, 4 * d))) + 0.2 * np.eye(d)
+        for d in (2 ** np.arange(depth, 0, -1)).tolist()
+    ]
+    direction = [a + a.T for a in (rng.standard_normal(u.shape) for u in U)]
+    _, gradients = rn.action(kernel, Y, U, **WORKED)
+    for l in range(depth):
+        h = 1e-5
+        ends = [
+            rn.action(kernel, Y, [u + s * h * (i == l) * direction[i] for i, u in enumerate(U)], **WORKED)[0]
+            for s in (1, -1)
+        ]
+        expected = np.sum(gradients[l] * direction[l])
+        np.testing.assert_allclose((ends[0] - ends[1]) / (2 * h), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_both_methods_and_far_starts_reach_one_stationary_point(depth):
+    kernel = worked(depth)
+    solution = rn.solve(kernel, Y, tolerance=1e-11, **WORKED)
+    assert solution.converged and solution.gradient < 1e-8
+    mm = rn.solve(kernel, Y, method="mm", **WORKED)
+    assert np.diff(mm.history).max() < 1e-9 * abs(mm.action)
+    np.testing.assert_allclose(mm.U[0], solution.U[0], rtol=1e-6)
+    for start in (0.05, 20.0):
+        other = rn.solve(kernel, Y, start=start, tolerance=1e-11, **WORKED)
+        np.testing.assert_allclose(other.U[0], solution.U[0], atol=1e-8)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.1])
+@pytest.mark.parametrize("widths", [(30,), (30, 50), (40, 20)])
+def test_the_conserved_quantity_is_equal_in_all_layers_and_in_the_data(widths, temperature):
+    kernel, y, _, _ = problem(np.random.default_rng(0), n_gates=2, depth=len(widths))
+    solution = rn.solve(kernel, y, widths=widths, sigma2=0.7, temperature=temperature, tolerance=1e-10)
+    np.testing.assert_allclose(solution.conserved(), solution.conserved()[0], atol=1e-8 * len(y))
+
+
+def test_the_distance_to_the_gaussian_process_falls_as_one_over_width():
+    kernel, y, _, _ = problem(np.random.default_rng(1))
+    product = [N * np.linalg.norm(rn.solve(kernel, y, widths=N).U[0] - np.eye(3)) for N in (4000, 40000)]
+    assert abs(product[0] / product[1] - 1) < 0.05
+
+
+def test_a_stack_of_kernels_gives_what_the_factorised_kernel_gives():
+    kernel, y, x, g = problem(np.random.default_rng(2), n=12, n_gates=2, depth=2)
+    D = np.einsum("pm,pq,qn->mnpq", kernel.F, kernel.K0, kernel.F)
+    stack = KernelStack(D, dims=(2, 2))
+    a, b = (rn.solve(k, y, widths=20, temperature=0.1) for k in (kernel, stack))
+    np.testing.assert_allclose(a.U[0], b.U[0], atol=1e-8)
+    x_new, g_new = x[:3] + 0.1, g[:3]
+    K0_new, diagonal = input_kernel(x, x_new), (x_new**2).mean(axis=1)
+    F_new = rn.path_features([g_new, g_new])
+    p = a.predict(K0_new, diagonal, g_new)
+    q = b.predict(
+        np.einsum("pm,pq,qn->mnpq", F_new, K0_new, kernel.F),
+        np.einsum("pm,p,pn->mnp", F_new, diagonal, F_new),
+    )
+    np.testing.assert_allclose(p.mean, q.mean, atol=1e-7)
+    np.testing.assert_allclose(p.variance, q.variance, atol=1e-7)
+
+
+def test_gate_sets_may_differ_and_a_constant_gate_adds_nothing_but_depth():
+    kernel, y, x, g = problem(np.random.default_rng(3), n_gates=2)
+    mixed = GatedKernel(kernel.K0, [g, np.ones((len(x), 1))])  # the readout gated, the layer below linear
+    assert mixed.dims == (2, 1)
+    flat = rn.solve(kernel, y, widths=30, temperature=0.1).U[0]
+    gap = [  # a wide linear layer drops out in proportion to one over its width
+        np.abs(rn.solve(mixed, y, widths=(N, 30), temperature=0.1, tolerance=1e-8).U[1] - flat).max()
+        for N in (1000, 10000)
+    ]
+    assert 8 < gap[0] / gap[1] < 12
+
+
+def test_several_outputs_reduce_to_one_when_they_are_unrelated_copies_at_infinite_width():
+    kernel, y, x, g = problem(np.random.default_rng(4))
+    double = GatedKernel(kernel.K0, g, outputs=2)
+    solution = rn.solve(double, np.column_stack([y, -2 * y]), widths=1e9, temperature=0.1)
+    new = (kernel.K0[:5], np.diag(kernel.K0)[:5], g[:5])
+    single = rn.gp_limit(kernel, y, temperature=0.1).predict(*new)
+    prediction = solution.predict(*new)
+    np.testing.assert_allclose(prediction.mean, np.column_stack([single.mean, -2 * single.mean]), atol=1e-6)
+    np.testing.assert_allclose(prediction.variance, single.variance[:, None] * [1, 1], atol=1e-6)
+
+
+def test_several_linear_outputs_obey_one_scalar_equation_an_eigenvalue():
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal((20, 30)), rng.standard_normal((20, 3))
+    K0 = input_kernel(x)
+    U = rn.solve(GatedKernel(K0, np.ones((20, 1)), outputs=3), y, widths=40).U[0]
+    r0 = np.linalg.eigvalsh(y.T @ np.linalg.solve(K0, y) / 20)
+    scalar = [layer_scale(20 / 40, r, 1.0) for r in r0]
+    np.testing.assert_allclose(np.linalg.eigvalsh(U), scalar, atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_one_constant_gate_is_the_scalar_theory(depth):
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((30, 40)), rng.standard_normal(30)
+    new = x[:4] + rng.standard_normal((4, 40))
+    means = []
+    for width, sigma2 in ((30, 1.0), (15, 0.4), (200, 2.0)):
+        K0 = input_kernel(x, sigma2=sigma2)
+        solution = rn.solve(GatedKernel(K0, np.ones((30, 1)), depth=depth), y, widths=width, sigma2=sigma2)
+        r0 = y @ np.linalg.solve(K0, y) / 30
+        u = layer_scale(30 / width, r0, sigma2, depth)
+        np.testing.assert_allclose(solution.U[0][0, 0], u**depth, rtol=1e-6)
+        scalar = solve_linear(K0, y, widths=[width] * depth, sigma2=sigma2)
+        np.testing.assert_allclose(scalar.scale, u**depth, rtol=1e-9)
+        if width == 30:
+            np.testing.assert_allclose(u ** (depth + 1), sigma2 * r0, rtol=1e-12)
+        args = (input_kernel(x, new, sigma2), sigma2 * (new**2).mean(axis=1))
+        p, q = solution.predict(*args, np.ones((4, 1))), scalar.predict(*args)
+        np.testing.assert_allclose(p.variance, q.variance, rtol=1e-6)
+        means += [p.mean, q.mean]
+    np.testing.assert_allclose(means, means[0][None].repeat(6, axis=0), atol=1e-8)
+
+
+def test_the_scalar_solver_agrees_at_finite_temperature_and_unequal_widths():
+    rng = np.random.default_rng(7)
+    x, y = rng.standard_normal((30, 20)), rng.standard_normal(30)
+    K0 = input_kernel(x)
+    matrix = rn.solve(GatedKernel(K0, np.ones((30, 1)), depth=2), y, widths=(15, 60), temperature=0.2)
+    scalar = solve_linear(K0, y, widths=(15, 60), temperature=0.2)
+    np.testing.assert_allclose(scalar.scale, matrix.U[0][0, 0], rtol=1e-7)
+    np.testing.assert_allclose(scalar.action, matrix.action, rtol=1e-10)
+
+
+def test_the_kernel_scale_of_deep_narrow_networks_has_the_predicted_limit():
+    for alpha, r0, sigma2 in ((0.5, 1.3, 1.5), (2.0, 0.4, 3.0)):
+        limit = depth_limit(alpha, r0, sigma2)
+        gap = [layer_scale(alpha, r0, sigma2, L) ** L / limit - 1 for L in (500, 1000, 2000)]
+        assert abs(gap[1]) < 6e-3 and 1.9 < gap[0] / gap[1] < 2.1 and 1.9 < gap[1] / gap[2] < 2.1
+    assert depth_limit(0.5, 1.3, 3.0) == np.inf
+    assert layer_scale(0.5, 1.3, 3.0, 1000) ** 1000 > 1e100
+
+
+def test_a_path_of_widths_needs_few_evaluations_and_changes_nothing():
+    kernel, y, _, _ = problem(np.random.default_rng(8), n=100, n_inputs=100, n_gates=5, sigma2=2.0)
+    widths = np.geomspace(500, 100, 10)
+    path = rn.width_path(kernel, y, widths=widths, sigma2=2.0, temperature=0.1, tolerance=1e-8)
+    cold = [rn.solve(kernel, y, widths=N, sigma2=2.0, temperature=0.1, tolerance=1e-8) for N in widths]
+    assert max(s.evaluations for s in path[3:]) <= 5 and max(s.evaluations for s in cold) <= 25
+    for a, b in zip(path, cold, strict=True):
+        np.testing.assert_allclose(a.U[0], b.U[0], atol=1e-6)
+    again = rn.solve(kernel, y, widths=widths[-1], sigma2=2.0, temperature=0.1, start=path[-1])
+    assert again.evaluations <= 3
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_the_rank_of_the_kernel_is_the_capacity(binary):
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal((120, 5))
+    g = rng.standard_normal((120, 4))
+    g = (g > 0).astype(float) if binary else g
+    for depth in (1, 2, 3, 4) if binary else (1, 2):
+        F = rn.path_features([g] * depth)
+        rank = np.linalg.matrix_rank((F @ F.T) * (x @ x.T), hermitian=True)
+        assert rank == min(120, rn.capacity(5, 4, depth, binary))
+    assert [rn.capacity(5, 4, L, True) for L in (1, 2, 3, 4)] == [20, 50, 70, 75]
+    assert [rn.capacity(5, 4, L) for L in (1, 2)] == [20, 50]
+
+
+def test_a_singular_kernel_at_zero_temperature_is_refused_with_rank_and_capacity():
+    rng = np.random.default_rng(10)
+    x, g = rng.standard_normal((30, 5)), rng.standard_normal((30, 4))
+    kernel = GatedKernel(input_kernel(x), g)
+    with pytest.raises(ValueError, match=r"rank is 20 for 30 data points.* is 20"):
+        rn.solve(kernel, x[:, 0], widths=20)
+    with pytest.raises(ValueError, match="rank.* is 5 for 30"):
+        solve_linear(input_kernel(x), x[:, 0], widths=20)
+    assert rn.solve(kernel, x[:, 0], widths=20, temperature=0.01).jitter == 0
+    stack = KernelStack(np.einsum("pm,pq,qn->mnpq", kernel.F, kernel.K0, kernel.F))
+    with pytest.raises(ValueError, match=r"rank is 20 for 30 data points.* is 20"):
+        rn.solve(stack, x[:, 0], widths=20)
+
+
+def test_targets_that_let_the_kernel_collapse_warn_and_do_not_blame_the_gates():
+    rng = np.random.default_rng(12)
+    kernel = GatedKernel(input_kernel(rng.standard_normal((6, 2))), rng.standard_normal((6, 3)))
+    with pytest.warns(RuntimeWarning, match="saddle point not reached"):
+        solution = rn.solve(kernel, np.zeros(6), widths=2)
+    assert not solution.converged and np.isfinite(solution.U[0]).all()
+
+
+def test_very_small_prior_weights_are_solved_although_a_step_may_overshoot_to_a_singular_matrix():
+    task = relu_teacher(40, 50, 200, np.random.default_rng(4))
+    planes = gates.random_planes(3, 50, np.random.default_rng(5), constant=True)
+    kernel = GatedKernel(input_kernel(task.X, sigma2=1e-4), planes(task.X))
+    solution = rn.solve(kernel, task.y, widths=20, sigma2=1e-4)
+    assert solution.converged and np.linalg.eigvalsh(solution.U[0]).min() > 0
+
+
+def test_jitter_is_added_only_when_the_factorisation_fails_and_is_reported(monkeypatch):
+    kernel, y, _, _ = problem(np.random.default_rng(11))
+    clean = rn.solve(kernel, y, widths=50)
+    assert clean.jitter == 0
+    calls = []
+
+    def fails_once(*args, **kwargs):
+        calls.append(1)
+        factor, info = dpotrf(*args, **kwargs)
+        return factor, (1 if len(calls) == 1 else info)
+
+    monkeypatch.setattr(descent, "dpotrf", fails_once)
+    solution = rn.solve(kernel, y, widths=50)
+    np.testing.assert_allclose(solution.jitter, 1e-10 * np.trace(kernel(np.eye(3))) / 40)
+    np.testing.assert_allclose(solution.U[0], clean.U[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temperature": -0.1}, "temperature >= 0"),
+        ({"widths": 0}, "widths > 0"),
+        ({"widths": -3}, "widths > 0"),
+        ({"widths": (3, 4)}, "one width"),
+        ({"sigma2": 0}, "sigma2 > 0"),
+        ({"y": Y[:3]}, "targets of shape"),
+        ({"y": Y * np.nan}, "finite targets"),
+        ({"method": "newton"}, "method"),
+        ({"start": -1.0}, "positive multiple"),
+        ({"start": [np.eye(3)]}, "starting order parameters"),
+        ({"start": [-np.eye(2)]}, "positive-definite order parameters"),
+        ({"start": "gp"}, "a number, Solution"),
+        ({"tolerance": 0.0}, "tolerance > 0"),
+        ({"sigma2": np.nan}, "sigma2 > 0"),
+        ({"temperature": np.inf}, "temperature >= 0"),
+    ],
+)
+def test_bad_numbers_are_refused_with_the_reason(change, message):
+    with pytest.raises(ValueError, match=message):
+        rn.solve(worked(1), **({"y": Y} | WORKED | change))
+
+
+def test_bad_kernels_are_refused_with_the_reason():
+    K0 = input_kernel(X)
+    with pytest.raises(ValueError, match="symmetric"):
+        GatedKernel(K0 + np.triu(np.ones((4, 4)), 1), G)
+    with pytest.raises(ValueError, match="positive semidefinite.*lowest eigenvalue -2"):
+        GatedKernel(K0 - 2 * np.eye(4), G)
+    with pytest.raises(ValueError, match=r"gates of shape \(4, n_gates\)"):
+        GatedKernel(K0, G[:3])
+    with pytest.raises(ValueError, match="GiB.*M\\^L"):
+        GatedKernel(K0, np.ones((4, 10)), depth=5)
+    with pytest.raises(ValueError, match="stack of kernels of shape"):
+        KernelStack(K0)
+    with pytest.raises(ValueError, match="symmetric"):
+        KernelStack(np.stack([np.stack([K0, K0]), np.stack([2 * K0, K0])]))
+    with pytest.raises(ValueError, match="gate sets of sizes"):
+        rn.solve(worked(1), Y, **WORKED).predict(NEW[0], NEW[1], np.ones((2, 3)))
+    solution = rn.solve(worked(1), Y, **WORKED)
+    for wrong in (
+        (NEW[0][:, :3], *NEW[1:]),
+        (NEW[0], NEW[1][:1], NEW[2]),
+        (NEW[0], -NEW[1], NEW[2]),
+        (*NEW[:2], NEW[2][:1]),
+    ):
+        with pytest.raises(ValueError, match="need an input kernel"):
+            solution.predict(*wrong)
+    with pytest.raises(ValueError, match="need gates of the new points"):
+        solution.predict(*NEW[:2])
+    for wrong in ({"depth": 1.5}, {"depth": 0}, {"outputs": 0}):
+        with pytest.raises(ValueError, match="whole numbers"):
+            GatedKernel(K0, G, **wrong)
+    for kernel in (np.zeros((0, 0)), 1j * K0, K0 * np.nan):
+        with pytest.raises(ValueError, match="need the input kernel"):
+            GatedKernel(kernel, G)
+    for inputs, more in ((X[0], {}), (X, {"X_new": np.ones((2, 3))}), (X * np.nan, {}), (X, {"sigma2": -1})):
+        with pytest.raises(ValueError, match="^need"):
+            input_kernel(inputs, **more)
+    for gate_sets in ([], [np.ones(3)], [np.ones((3, 2)), np.ones((2, 2))], [np.ones((3, 0))]):
+        with pytest.raises(ValueError, match="need gate sets"):
+            rn.path_features(gate_sets)
+    with pytest.raises(ValueError, match="targets of shape"):
+        rn.solve(worked(1), Y, **WORKED).predict(*NEW).errors(np.ones(5))
+
+
+@pytest.mark.parametrize("bad", [-1.0, 0.0, np.nan, np.inf])
+def test_the_scalar_theory_refuses_numbers_that_are_not_positive(bad):
+    one = np.ones(3)
+    for call in (
+        lambda: layer_scale(bad, 1, 1),
+        lambda: layer_scale(1, 1, 1, bad),
+        lambda: depth_limit(1, 1, bad),
+        lambda: log_average_meijer(1.0, 5, [bad], 1.0),
+        lambda: log_average_quadrature(bad, 5, 3, 1.0),
+        lambda: solve_linear(np.eye(3), one, widths=bad),
+        lambda: solve_linear(np.eye(3), one, widths=3, sigma2=bad),
+        lambda: solve_linear(np.eye(3), [1, 2, np.nan], widths=3),
+    ):
+        with pytest.raises(ValueError, match="^need"):
+            call()
+
+
+def test_errors_are_bias_plus_variance_and_a_short_run_warns():
+    errors = rn.solve(worked(1), Y, **WORKED).predict(*NEW).errors(np.zeros(2))
+    assert errors.error == errors.bias + errors.variance
+    with pytest.warns(RuntimeWarning, match="saddle point not reached"):
+        assert not rn.solve(worked(1), Y, max_evaluations=3, **WORKED).converged
