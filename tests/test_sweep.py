@@ -101,7 +101,7 @@ def test_failed_points_are_run_again(tmp_path, monkeypatch):
 def test_a_partial_file_of_another_function_is_refused(tmp_path):
     path = tmp_path / "partial.jsonl"
     sweep.sweep(draw, {"seed": [0]}, path=path)
-    with pytest.raises(ValueError, match="was made by test_sweep.draw"):
+    with pytest.raises(ValueError, match=f"was made by {__name__}.draw"):
         sweep.sweep(path_of_rows, {"start": [0]}, path=path)
 
 
