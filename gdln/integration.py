@@ -82,6 +82,7 @@ class Record:
     evaluations: int
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a divergence is reported, not warned of
 def record(
     slope, start, times, *, method="DOP853", rtol=1e-10, atol=1e-13, cut=True, stop=None, max_steps=None
 ):

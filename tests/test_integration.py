@@ -1,3 +1,6 @@
+import time
+import warnings
+
 import numpy as np
 import pytest
 
@@ -62,6 +65,25 @@ def test_a_flow_that_blows_up_says_where_and_bad_arguments_are_named():
     with pytest.raises(TypeError, match="^slope needs a function"):
         integrate(1.0, [0.1, 0.1], [0, 1])
     assert integrate(logistic, [0.1, 0.1], [-2.0, -1.0]).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("slope", "when"),
+    [
+        (lambda t, v: v**2, 1.0),  # poles
+        (lambda t, v: v**9, 1 / 8),
+        (lambda t, v: np.exp(v), np.exp(-1)),
+        (lambda t, v: np.where(v < 2, v, np.inf), np.log(2)),
+        (lambda t, v: 1e5 * v, np.log(1.7e308) / 1e5),  # slopes pass the largest float a little earlier
+    ],
+)
+def test_a_diverging_flow_ends_within_a_second_without_warnings_and_says_when(slope, when):
+    began = time.process_time()
+    with pytest.raises(Diverged, match="stopped at t=") as caught, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        integrate(slope, [1.0], [0, 2])
+    assert time.process_time() - began < 1
+    assert caught.value.time == pytest.approx(when, rel=0.03)
 
 
 @pytest.mark.parametrize("method", METHODS)

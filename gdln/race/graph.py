@@ -10,6 +10,8 @@ from functools import cached_property, reduce
 
 import numpy as np
 
+from gdln import checks
+
 MAX_PATHS = 100_000
 
 
@@ -194,7 +196,7 @@ class Correlations:
     Raises
     ------
     ValueError
-        If a path number does not exist, a shape is wrong, a pair has two output nodes, or
+        If a path number does not exist, a shape is wrong, a value is not finite, a pair has two output nodes, or
         :math:`\Sigma^x(j,p)\ne\Sigma^x(p,j)^\top`.
 
     Notes
@@ -224,10 +226,12 @@ class Correlations:
                 )
             value = _matrix(value, (graph.widths[s_j], graph.widths[s_p]), f"xx[{j}, {p}]")
             for key, matrix in (((j, p), value), ((p, j), value.T)):
-                if not np.allclose(xx.setdefault(key, matrix), matrix, rtol=1e-10, atol=1e-14):
+                other = xx.setdefault(key, matrix)
+                if np.abs(other - matrix).max() > 1e-10 * np.abs(matrix).max():
                     raise ValueError(f"xx[{j}, {p}] must be the transpose of xx[{p}, {j}]")
         object.__setattr__(self, "yx", yx)
         object.__setattr__(self, "xx", xx)
+        object.__setattr__(self, "yy", checks.nonnegative("yy", self.yy))
 
 
 def correlations(graph, inputs, targets, gates=None):
@@ -286,6 +290,7 @@ def path_errors(statistics, weights):
         By path number; paths without any statistics are left out. Saxe et al. (2022), their eq. (4).
     """
     graph = statistics.graph
+    weights = check_weights(graph, weights)
     errors = {p: yx.copy() for p, yx in statistics.yx.items()}
     products = {j: path_product(graph, weights, graph.paths[j]) for j, _ in statistics.xx}
     for (j, p), xx in statistics.xx.items():
@@ -313,6 +318,7 @@ def loss(statistics, weights):
         The loss; derived in chapter "Gated networks".
     """
     graph = statistics.graph
+    weights = check_weights(graph, weights)
     W = [path_product(graph, weights, path) for path in graph.paths]
     linear = sum(np.sum(W[p] * yx) for p, yx in statistics.yx.items())
     quadratic = sum(np.sum((W[j] @ xx) * W[p]) for (j, p), xx in statistics.xx.items())
@@ -338,6 +344,7 @@ def gradient(statistics, weights):
         One matrix an edge. Gradient flow is :math:`\tau\dot W_e=-` this; Saxe et al. (2022), their eq. (3).
     """
     graph = statistics.graph
+    weights = check_weights(graph, weights)
     grad = {e: np.zeros(graph.shape(e)) for e in graph.edges}
     for p, error in path_errors(statistics, weights).items():
         path = graph.paths[p]
@@ -366,6 +373,7 @@ def conserved(graph, weights):
     Q : dict of str to ndarray, shape (width, width)
         One symmetric matrix a hidden node; zero where the start is balanced. Derived in chapter "Gated networks".
     """
+    weights = check_weights(graph, weights)
     return {
         v: sum(weights[e] @ weights[e].T for e in graph.incoming[v])
         - sum(weights[e].T @ weights[e] for e in graph.outgoing[v])
@@ -380,12 +388,15 @@ def check_gates(graph, gates, n_samples):
             raise ValueError(f"input node {name!r} has no gate: its activity is given")
         if name not in graph.edges and name not in graph.widths:
             raise ValueError(f"there is no node or edge {name!r} to gate")
-        checked[name] = np.asarray(gate, dtype=float)
-        if checked[name].shape != (n_samples,):
-            raise ValueError(
-                f"gate {name!r} needs shape {(n_samples,)}, one scalar an example, got {checked[name].shape}"
-            )
+        checked[name] = checks.array(f"gate {name!r}", gate, shape=(n_samples,))
     return checked
+
+
+def check_weights(graph, weights):
+    """Weights of all edges and of no others, each in the shape of its edge; a transposed one is refused."""
+    checks.instance("weights", weights, dict)
+    _need_keys("weights", "edges", weights, graph.edges)
+    return {e: checks.array(f"weights[{e!r}]", weights[e], shape=graph.shape(e)) for e in graph.edges}
 
 
 def check_data(graph, inputs, targets):
@@ -395,15 +406,28 @@ def check_data(graph, inputs, targets):
     n = None
     checked = []
     for kind, nodes, data in groups:
-        if set(data) != set(nodes):
-            raise ValueError(f"need data for the {kind} nodes {sorted(nodes)}, got {sorted(data)}")
-        data = {v: np.asarray(x, dtype=float) for v, x in data.items()}
-        for v, x in data.items():
-            n = len(x) if n is None else n
-            if x.shape != (n, graph.widths[v]):
-                raise ValueError(f"data of node {v!r} need shape {(n, graph.widths[v])}, got {x.shape}")
+        name = {"input": "inputs", "output": "targets"}[kind]
+        checks.instance(name, data, dict)
+        _need_keys(name, f"{kind} nodes", data, nodes)
+        data = {
+            v: checks.array(f"{name}[{v!r}]", x, shape=("n" if n is None else n, graph.widths[v]))
+            for v, x in data.items()
+        }
+        lengths = {v: len(x) for v, x in data.items()}
+        n = next(iter(lengths.values())) if n is None else n
+        checks.need(set(lengths.values()) == {n}, name, f"{n} examples at every node", lengths)
         checked.append(data)
     return checked[0], checked[1] if targets is not None else None, n
+
+
+def _need_keys(name, what, given, wanted):
+    """Refuse a dict that lacks an entry or has one too many."""
+    missing, extra = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted), key=str)
+    if missing or extra:
+        words = [f"{kind} {keys}" for kind, keys in (("lacks", missing), ("has also", extra)) if keys]
+        raise ValueError(
+            f"{name} needs one entry for each of the {what} {sorted(wanted)}; it {' and '.join(words)}"
+        )
 
 
 def _check_path(p, n):
@@ -412,7 +436,4 @@ def _check_path(p, n):
 
 
 def _matrix(value, shape, name):
-    value = np.asarray(value, dtype=float)
-    if value.shape != shape:
-        raise ValueError(f"{name} needs shape {shape}, got {value.shape}")
-    return value
+    return checks.array(name, value, shape=shape)

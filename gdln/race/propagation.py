@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from gdln.race.graph import check_data, check_gates
+from gdln import checks
+from gdln.race.graph import check_data, check_gates, check_weights
 
 
 def random_weights(graph, scale, rng, orthogonal=False):
@@ -60,7 +61,7 @@ def forward(graph, weights, inputs, gates=None):
         One row an example.
     """
     inputs, _, n = check_data(graph, inputs, None)
-    return _run(graph, weights, inputs, _columns(graph, gates, n))
+    return _run(graph, check_weights(graph, weights), inputs, _columns(graph, gates, n))
 
 
 def backpropagate(graph, weights, inputs, targets, gates=None):
@@ -81,7 +82,7 @@ def backpropagate(graph, weights, inputs, targets, gates=None):
         One matrix an edge.
     """
     inputs, targets, n = check_data(graph, inputs, targets)
-    return _chain_rule(graph, weights, inputs, targets, _columns(graph, gates, n), n)
+    return _chain_rule(graph, check_weights(graph, weights), inputs, targets, _columns(graph, gates, n), n)
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,19 @@ def simulate(graph, weights, inputs, targets, times, gates=None, tau=1.0, rtol=1
 
     Raises
     ------
-    FloatingPointError
-        If the integrator gives up or the weights stop being finite.
+    TypeError, ValueError
+        If an edge has no weights, weights are of no edge or of another shape (transposed ones are), data or gates do
+        not fit the graph, or a number is not finite; names the argument.
+    gdln.checks.Diverged
+        If the integrator gives up or the weights stop being finite; tells at which time.
     """
     inputs, targets, n = check_data(graph, inputs, targets)
     columns = _columns(graph, gates, n)
-    times = np.asarray(times, dtype=float)
+    weights = check_weights(graph, weights)
+    times = checks.times("times", times, ndim=1, ordered=True, least=None)
+    tau, rtol, atol = (
+        checks.positive(name, value) for name, value in (("tau", tau), ("rtol", rtol), ("atol", atol))
+    )
     shapes = {e: graph.shape(e) for e in graph.edges}
     splits = np.cumsum([a * b for a, b in shapes.values()])[:-1]
 
@@ -144,18 +152,27 @@ def simulate(graph, weights, inputs, targets, times, gates=None, tau=1.0, rtol=1
             for (e, shape), part in zip(shapes.items(), parts, strict=True)
         }
 
+    reached = float(times[0])
+
     def slope(t, state):
+        nonlocal reached
+        reached = float(t)
         grad = _chain_rule(graph, unpack(state), inputs, targets, columns, n)[1]
         return np.concatenate([-grad[e].ravel() for e in shapes]) / tau
 
-    start = np.concatenate([np.asarray(weights[e], dtype=float).ravel() for e in shapes])
+    start = np.concatenate([weights[e].ravel() for e in shapes])
     # near rest the integrator takes steps so long that its interpolant is worse than its steps
-    longest = np.diff(times).max() if times.size > 1 else np.inf
-    flow = solve_ivp(
-        slope, (times[0], times[-1]), start, "DOP853", times, rtol=rtol, atol=atol, max_step=longest
-    )
+    longest = np.diff(times).max(initial=0.0) or np.inf
+    with np.errstate(
+        over="ignore", invalid="ignore", divide="ignore"
+    ):  # a divergence is reported, not warned of
+        # the first step is chosen from this slope: a NaN would make it NaN, and the run endless
+        checks.still_finite(slope(times[0], start), "the slope of the weights", time=times[0])
+        flow = solve_ivp(
+            slope, (times[0], times[-1]), start, "DOP853", times, rtol=rtol, atol=atol, max_step=longest
+        )
     if not flow.success or not np.isfinite(flow.y).all():
-        raise FloatingPointError(f"the flow stopped at t={flow.t[-1]:.4g}: {flow.message}")
+        raise checks.Diverged(f"the flow stopped at t={reached:.4g}: {flow.message}", time=reached)
     values = np.array([_chain_rule(graph, unpack(y), inputs, targets, columns, n)[0] for y in flow.y.T])
     stacked = {e: np.moveaxis(W, -1, 0) for e, W in unpack(flow.y).items()}
     return Trajectory(times, values, stacked)

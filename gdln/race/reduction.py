@@ -78,8 +78,8 @@ class Reduction:
 
     def __post_init__(self):
         n_paths = len(self.graph.paths)
-        S, D = np.asarray(self.S, dtype=float), np.asarray(self.D, dtype=float)
-        pairs = np.asarray(self.pairs, dtype=int)
+        S, D = (checks.array(name, getattr(self, name), ndim=2, empty=True) for name in ("S", "D"))
+        pairs = checks.array("pairs", self.pairs, dtype=int, empty=True)
         if S.ndim != 2 or len(S) != n_paths:
             raise ValueError(f"S needs shape (n_paths, n_modes) with {n_paths} paths, got {S.shape}")
         if pairs.ndim != 2 or pairs.shape[1] != 2 or D.shape != (len(pairs), S.shape[1]):
@@ -87,6 +87,7 @@ class Reduction:
         for j, p in pairs:
             if self.graph.ends(j)[1] != self.graph.ends(p)[1]:
                 raise ValueError(f"paths {j} and {p} end at different nodes, so their inputs never meet")
+        object.__setattr__(self, "yy", checks.nonnegative("yy", self.yy))
         for name, value in (("S", S), ("D", D), ("pairs", pairs)):
             object.__setattr__(self, name, value)
 
@@ -159,12 +160,15 @@ class Reduction:
 
         Raises
         ------
-        FloatingPointError
-            If the strengths stop being finite.
+        TypeError, ValueError
+            If ``B0`` does not broadcast, ``tau`` is not positive, times decrease or a number is not finite.
+        gdln.checks.Diverged
+            If the strengths stop being finite; tells at which time.
         """
         shape = (len(self.graph.edges), self.S.shape[1])
-        times = np.asarray(times, dtype=float)
-        start = np.broadcast_to(np.asarray(B0, dtype=float), shape).ravel()
+        tau = checks.positive("tau", tau)
+        times = checks.times("times", times, ndim=1, ordered=True, least=None)
+        start = start_strengths(B0, shape).ravel()
 
         def slope(t, state):
             return self.velocity(state.reshape(shape)).ravel() / tau
@@ -180,6 +184,17 @@ class Reduction:
             v: sum(square[e] for e in graph.incoming[v]) - sum(square[e] for e in graph.outgoing[v])
             for v in graph.hidden
         }
+
+
+def start_strengths(B0, shape):
+    """Initial strengths, finite numbers that broadcast to (n_edges, n_modes)."""
+    B0 = checks.array("B0", B0)
+    try:
+        return np.broadcast_to(B0, shape)
+    except ValueError:
+        raise ValueError(
+            f"B0 needs numbers that broadcast to (n_edges, n_modes) = {shape}, got an array of shape {B0.shape}"
+        ) from None
 
 
 def reduce_flow(statistics, tolerance=1e-8):
@@ -246,7 +261,7 @@ def decoupled_weights(reduction, B0, rng=None):
     """
     graph, bases = reduction.graph, reduction.bases
     n_modes = reduction.S.shape[1]
-    B0 = np.broadcast_to(np.asarray(B0, dtype=float), (len(graph.edges), n_modes))
+    B0 = start_strengths(B0, (len(graph.edges), n_modes))
     hidden = {}
     for v in graph.hidden:
         n = graph.widths[v]

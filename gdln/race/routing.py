@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
 from gdln.integration import integrate
 from gdln.linear.modes import depth_time
 
@@ -72,14 +73,17 @@ def solve_routing(S, D, n_domains, b0, times, n_hidden=1, tau=1.0, rtol=1e-11, a
 
     Raises
     ------
-    ValueError
-        If a count is not positive, or there are neither one nor three initial strengths.
+    TypeError, ValueError
+        If a count is not positive, there are neither one nor three initial strengths, or a number is not finite;
+        names the argument.
+    gdln.checks.Diverged
+        If the strengths stop being finite; tells at which time.
     """
-    if n_domains <= 0 or n_hidden < 1:
-        raise ValueError(f"need n_domains > 0 and n_hidden >= 1, got {n_domains} and {n_hidden}")
-    S, D = np.broadcast_arrays(np.atleast_1d(np.asarray(S, dtype=float)), np.asarray(D, dtype=float))
-    start = np.stack([np.broadcast_to(b, S.shape) for b in _one_each(b0, 3)])
-    times = np.asarray(times, dtype=float)
+    n_domains, n_hidden = checks.positive("n_domains", n_domains), checks.count("n_hidden", n_hidden)
+    tau = checks.positive("tau", tau)
+    S, D = _modes(S=S, D=D)
+    start = np.stack([_per_mode("b0", b, S.size) for b in _one_each(b0, 3)])
+    times = checks.times("times", times, ndim=1, ordered=True, least=None)
 
     def slope(t, state):
         B1, B2, B3 = state.reshape(3, -1)
@@ -114,8 +118,16 @@ def solve_hidden(S, D, n_domains, C, b2, times, tau=1.0, rtol=1e-11, atol=1e-14)
     -------
     B2 : ndarray, shape (n_times, n_modes)
         Saxe et al. (2022), their eq. (15).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``n_domains`` or ``tau`` is not positive, shapes do not fit, or a number is not finite; names the argument.
+    gdln.checks.Diverged
+        If the strength stops being finite; tells at which time.
     """
-    S, D, C, b2 = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, dtype=float)) for v in (S, D, C, b2)))
+    n_domains, tau = checks.positive("n_domains", n_domains), checks.positive("tau", tau)
+    S, D, C, b2 = _modes(S=S, D=D, C=C, b2=b2)
 
     def slope(t, B2):
         partners = (B2**2 + C) / n_domains
@@ -149,9 +161,10 @@ def hidden_limit(S, D, n_domains, C=0.0):
     >>> round(float(hidden_limit(185**0.5 / 4, 1 / 4, 7)), 3)
     4.566
     """
-    S, D, C = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (S, D, C)))
-    if not ((S > 0).all() and (D > 0).all() and n_domains > 0):
-        raise ValueError(f"need S, D and n_domains above zero, got S={S}, D={D}, n_domains={n_domains}")
+    S, D, C = np.broadcast_arrays(
+        checks.array("S", S, above=0), checks.array("D", D, above=0), checks.array("C", C)
+    )
+    n_domains = checks.positive("n_domains", n_domains)
     goal = n_domains * S / D
     root = np.cbrt(goal) + np.sqrt(np.maximum(-C, 0))  # right of the root, where the cubic is convex
     for _ in range(60):
@@ -190,7 +203,8 @@ def hidden_time(B2, b2, S, D, n_domains, C=0.0, tau=1.0):
     ValueError
         If ``B2`` is not between ``b2`` and its limit, or ``b2**2 + C`` is not positive.
     """
-    B2 = np.asarray(B2, dtype=float)
+    B2, b2, C = checks.array("B2", B2), checks.number("b2", b2), checks.number("C", C)
+    S, D, tau = checks.positive("S", S), checks.positive("D", D), checks.positive("tau", tau)
     limit = float(hidden_limit(S, D, n_domains, C))
     if not (b2 > 0 and b2**2 + C > 0 and (B2 >= b2).all() and (B2 < limit).all()):
         raise ValueError(f"need 0 < b2 <= B2 < {limit:.6g} and b2**2 + C > 0, got b2={b2}, C={C}, B2={B2}")
@@ -234,8 +248,8 @@ def escape_time(S, n_domains, C, b2, tau=1.0):
     ValueError
         If ``C`` is negative or ``b2`` is not positive.
     """
-    S, C, b2 = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (S, C, b2)))
-    _check_escape(C, b2)
+    S, C, b2 = np.broadcast_arrays(*_escape(S, C, b2))
+    n_domains, tau = checks.positive("n_domains", n_domains), checks.positive("tau", tau)
     ratio = np.sqrt(C) / b2
     inverse = np.divide(np.arctan(ratio), ratio, out=np.ones_like(ratio), where=ratio > 0) / b2
     return tau * n_domains / S * inverse
@@ -261,8 +275,8 @@ def escape_strength(t, S, n_domains, C, b2, tau=1.0):
     ValueError
         If ``C`` is negative or ``b2`` is not positive.
     """
-    t, S, C, b2 = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (t, S, C, b2)))
-    _check_escape(C, b2)
+    t, S, C, b2 = np.broadcast_arrays(checks.times("t", t), *_escape(S, C, b2))
+    n_domains, tau = checks.positive("n_domains", n_domains), checks.positive("tau", tau)
     root, rate = np.sqrt(C), S / (n_domains * tau)
     phase = np.arctan2(root, b2)  # left to run until the pole
     angle = root * rate * t
@@ -273,16 +287,33 @@ def escape_strength(t, S, n_domains, C, b2, tau=1.0):
     return np.where(before, np.where(C > 0, curved, straight), np.inf)
 
 
+def _modes(**values):
+    """Finite numbers, one a mode, broadcast against each other; at least one mode."""
+    values = {name: np.atleast_1d(checks.array(name, v, ndim=(0, 1))) for name, v in values.items()}
+    try:
+        return np.broadcast_arrays(*values.values())
+    except ValueError:
+        shapes = ", ".join(f"{name} {v.shape}" for name, v in values.items())
+        raise ValueError(
+            f"{' and '.join(values)} need one number a mode each, or one for all, got {shapes}"
+        ) from None
+
+
+def _per_mode(name, value, n_modes):
+    """One finite number a mode."""
+    value = checks.array(name, value, ndim=(0, 1))
+    checks.need(value.size in (1, n_modes), name, f"one number, or one for each of {n_modes} modes", value)
+    return np.broadcast_to(value, (n_modes,))
+
+
 def _one_each(b0, n):
-    starts = list(b0) if np.iterable(b0) else [b0] * n
-    if len(starts) != n:
-        raise ValueError(f"need one initial strength, or {n} of them, got {len(starts)}")
+    starts = list(b0) if np.iterable(b0) and not isinstance(b0, str) else [b0] * n
+    checks.need(len(starts) == n, "b0", f"one initial strength, or {n} of them", b0)
     return starts
 
 
-def _check_escape(C, b2):
-    if not ((C >= 0).all() and (b2 > 0).all()):
-        raise ValueError(f"the escape law needs C >= 0 and b2 > 0, got C={C} and b2={b2}")
+def _escape(S, C, b2):
+    return checks.array("S", S, above=0), checks.array("C", C, least=0), checks.array("b2", b2, above=0)
 
 
 def routing_loss(strength, S, D, yy):
@@ -302,7 +333,8 @@ def routing_loss(strength, S, D, yy):
     loss : ndarray, shape (...)
         Averaged over items.
     """
-    a = np.asarray(strength, dtype=float)
+    a = checks.array("strength", strength)
+    S, D, yy = checks.array("S", S), checks.array("D", D), checks.nonnegative("yy", yy)
     return yy / 2 - (S * a - D * a**2 / 2).sum(axis=-1)
 
 
@@ -336,6 +368,7 @@ def sharing(n_shared, n_domains):
     >>> sharing(25, 10)
     (5, 4.0)
     """
+    n_shared, n_domains = checks.count("n_shared", n_shared), checks.count("n_domains", n_domains)
     partners = round(n_shared**0.5)
     if partners < 1 or partners**2 != n_shared or n_domains % partners:
         raise ValueError(f"the root of n_shared must divide n_domains={n_domains}, got n_shared={n_shared}")
@@ -385,16 +418,14 @@ def speed_up(n_shared):
     >>> np.round(speed_up([1, 4, 25, 100]), 2)
     array([ 1.  ,  2.55,  9.03, 24.02])
     """
-    root = np.sqrt(np.asarray(n_shared, dtype=float))
-    if (root < 1).any():
-        raise ValueError(f"need n_shared >= 1, got {n_shared}")
+    root = np.sqrt(checks.array("n_shared", n_shared, least=1))
     gap = np.sqrt(root - 1)
     return root * np.divide(gap, np.arctan(gap), out=np.ones_like(gap), where=gap > 0)
 
 
 def speed_up_limit(n_shared):
     r"""Large-:math:`P` limit :math:`\frac2\pi P^{3/4}` of :func:`speed_up`."""
-    return 2 / np.pi * np.asarray(n_shared, dtype=float) ** 0.75
+    return 2 / np.pi * checks.array("n_shared", n_shared, least=1) ** 0.75
 
 
 @dataclass(frozen=True)
@@ -445,15 +476,17 @@ def solve_shared_and_dedicated(S, D, n_domains, b0, times, tau=1.0, rtol=1e-11, 
 
     Raises
     ------
-    ValueError
-        If there is not one domain, or there are neither one nor two initial strengths.
+    TypeError, ValueError
+        If there is not one domain, there are neither one nor two initial strengths, or a number is not finite; names
+        the argument.
+    gdln.checks.Diverged
+        If the strengths stop being finite; tells at which time.
     """
-    S, D = np.broadcast_arrays(np.atleast_1d(np.asarray(S, dtype=float)), np.asarray(D, dtype=float))
-    shared, dedicated = _one_each(b0, 2)
-    if n_domains < 1:
-        raise ValueError(f"need n_domains >= 1, got {n_domains}")
-    start = np.repeat([shared, shared, dedicated, dedicated], S.size).astype(float)
-    M, times = n_domains, np.asarray(times, dtype=float)
+    M, tau = checks.count("n_domains", n_domains), checks.positive("tau", tau)
+    S, D = _modes(S=S, D=D)
+    shared, dedicated = (_per_mode("b0", b, S.size) for b in _one_each(b0, 2))
+    start = np.concatenate([shared, shared, dedicated, dedicated])
+    times = checks.times("times", times, ndim=1, ordered=True, least=None)
 
     def slope(t, state):
         s1, s2, d1, d2 = state.reshape(4, -1)

@@ -10,9 +10,10 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_array
 
+from gdln import checks
 from gdln.integration import integrate
 from gdln.race.graph import GatedGraph
-from gdln.race.reduction import Reduction
+from gdln.race.reduction import Reduction, start_strengths
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,15 @@ class PathwayTree:
     n_trunk: int = 1
 
     def __post_init__(self):
-        S, D = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, dtype=float)) for v in (self.S, self.D)))
+        S, D = (np.atleast_1d(checks.array(name, getattr(self, name), ndim=(0, 1))) for name in ("S", "D"))
+        checks.need(1 in (S.size, D.size) or S.size == D.size, "D", f"one number, or {S.size} as S has", D)
+        S, D = np.broadcast_arrays(S, D)
         object.__setattr__(self, "S", S)
         object.__setattr__(self, "D", D)
-        if self.n_trunk < 1:
-            raise ValueError(f"need n_trunk >= 1, got {self.n_trunk}")
+        object.__setattr__(self, "n_trunk", checks.count("n_trunk", self.n_trunk))
         for side in ("inputs", "outputs"):
-            levels = tuple(np.asarray(level, dtype=int) for level in getattr(self, side))
+            levels = tuple(checks.array(side, level, ndim=1, dtype=int) for level in getattr(self, side))
+            checks.need(len(levels) > 0, side, "at least one level", getattr(self, side))
             sizes = [len(level) for level in levels[1:]] + [1]
             for level, size in zip(levels, sizes, strict=True):
                 if set(level.tolist()) != set(range(size)):
@@ -137,11 +140,14 @@ class PathwayTree:
 
         Raises
         ------
-        FloatingPointError
-            If the strengths stop being finite.
+        TypeError, ValueError
+            If ``B0`` does not broadcast, ``tau`` is not positive, times decrease or a number is not finite.
+        gdln.checks.Diverged
+            If the strengths stop being finite; tells at which time.
         """
         shape = (self.n_edges, self.S.size)
-        start = np.broadcast_to(np.asarray(B0, dtype=float), shape).ravel()
+        tau = checks.positive("tau", tau)
+        start = start_strengths(B0, shape).ravel()
 
         def slope(t, state):
             return self.velocity(state.reshape(shape)).ravel() / tau

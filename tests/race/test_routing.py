@@ -136,18 +136,18 @@ def test_descent_on_one_block_approaches_the_theory_of_sharing_at_first_order():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: routing.solve_routing(S, D, 0, 0.1, [0, 1]), "n_domains > 0"),
-        (lambda: routing.solve_routing(S, D, 3, 0.1, [0, 1], n_hidden=0), "n_hidden >= 1"),
+        (lambda: routing.solve_routing(S, D, 0, 0.1, [0, 1]), "n_domains needs a number above 0"),
+        (lambda: routing.solve_routing(S, D, 3, 0.1, [0, 1], n_hidden=0), "n_hidden needs a whole number"),
         (lambda: routing.hidden_time(9.0, 0.1, S[0], D, 7), "b2 <= B2 <"),
         (lambda: routing.hidden_time(1.0, 0.1, S[0], D, 7, C=-0.02), "b2\\*\\*2 \\+ C > 0"),
         (lambda: routing.hidden_time(0.05, 0.1, S[0], D, 7), "b2 <= B2 <"),
         (lambda: routing.sharing(8, 8), "n_shared=8"),
         (lambda: routing.sharing(9, 8), "divide n_domains=8"),
-        (lambda: routing.sharing(0, 8), "n_shared=0"),
-        (lambda: routing.speed_up([4, 0.9]), "n_shared >= 1"),
-        (lambda: routing.escape_time(S[0], 7, -0.01, 0.2), "C >= 0"),
-        (lambda: routing.escape_time(S[0], 7, 0.01, 0.0), "b2 > 0"),
-        (lambda: routing.escape_strength([0.0, 1.0], S[0], 7, -0.01, 0.2), "C >= 0"),
+        (lambda: routing.sharing(0, 8), "n_shared needs a whole number"),
+        (lambda: routing.speed_up([4, 0.9]), "n_shared needs numbers of at least 1, got 0.9"),
+        (lambda: routing.escape_time(S[0], 7, -0.01, 0.2), "C needs numbers of at least 0, got -0.01"),
+        (lambda: routing.escape_time(S[0], 7, 0.01, 0.0), "b2 needs numbers above 0"),
+        (lambda: routing.escape_strength([0.0, 1.0], S[0], 7, -0.01, 0.2), "C needs numbers of at least 0, got -0.01"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_came(call, message):
@@ -160,6 +160,6 @@ def test_a_wrong_number_of_starts_and_impossible_limits_are_refused():
         with pytest.raises(ValueError, match=f"or {count} of them"):
             solve(1.0, 1.0, 7, (0.1,) * 5, [0.0, 1.0])
     with pytest.raises(ValueError, match="n_domains"):
-        routing.solve_shared_and_dedicated(1.0, 1.0, 0.5, 0.1, [0.0, 1.0])
-    with pytest.raises(ValueError, match="above zero"):
+        routing.solve_shared_and_dedicated(1.0, 1.0, 0, 0.1, [0.0, 1.0])
+    with pytest.raises(ValueError, match="S needs numbers above 0"):
         routing.hidden_limit(0.0, 0.25, 7)

@@ -101,7 +101,7 @@ def test_a_tree_follows_all_weights_trained_on_gated_data():
         (([[0, 2]], [[0]], S, D), "inputs must join every one of 1"),
         (([[0, 0], [0, 0]], [[0]], S, D), "inputs must join every one of 2"),
         (([[0]], [[1]], S, D), "outputs must join"),
-        (([[0]], [[0]], S, D, 0), "n_trunk >= 1, got 0"),
+        (([[0]], [[0]], S, D, 0), "n_trunk needs a whole number of at least 1, got 0"),
     ],
 )
 def test_a_tree_with_loose_ends_is_refused(arguments, message):
