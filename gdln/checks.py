@@ -533,6 +533,38 @@ def times(name, t, *, ndim=None, infinite=False, ordered=False, least=0.0):
     return t
 
 
+def together(**arrays):
+    """Arrays of numbers broadcast to one shape.
+
+    Parameters
+    ----------
+    **arrays : ndarray
+        Arrays that passed a check already, by the names of the arguments.
+
+    Returns
+    -------
+    arrays : tuple of ndarray
+        Read-only, of one shape, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If their shapes do not broadcast; names all of them.
+
+    Examples
+    --------
+    >>> together(b=np.ones((2, 3)), d=np.ones(2))
+    Traceback (most recent call last):
+    ValueError: b, d need shapes that broadcast together, got (2, 3), (2,)
+    """
+    try:
+        shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
+    except ValueError:
+        came = ", ".join(str(a.shape) for a in arrays.values())
+        raise ValueError(f"{', '.join(arrays)} need shapes that broadcast together, got {came}") from None
+    return tuple(np.broadcast_to(a, shape) for a in arrays.values())
+
+
 def square(name, K, *, copy=False):
     """A finite matrix with as many rows as columns, at least one. Errors as in :func:`array`.
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.special import erf
 
 from gdln import checks
 from gdln.kernels import moments, spectrum
 from gdln.kernels.gram import gradient_covariance, gram
 from gdln.kernels.moments import FullyConnected, Kernels
+from gdln.kernels.tangent import ACTIVATIONS
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,11 @@ class Bottleneck:
     fan_in: float | None = None
 
     def __post_init__(self):
-        if self.width < 1 or self.width != int(self.width):
-            raise ValueError(f"the bottleneck needs a width of at least 1, got {self.width}")
-        if self.fan_in is None:
-            object.__setattr__(self, "fan_in", float(self.width))
-        if not self.fan_in > 0:
-            raise ValueError(f"fan_in must be positive, got {self.fan_in}")
+        checks.instance("lower", self.lower, FullyConnected)
+        checks.instance("upper", self.upper, FullyConnected)
+        checks.count("width", self.width)
+        fan_in = self.width if self.fan_in is None else self.fan_in
+        object.__setattr__(self, "fan_in", checks.positive("fan_in", fan_in))
 
 
 def limit_kernels(net, X, X2=None):
@@ -67,19 +66,19 @@ def limit_kernels(net, X, X2=None):
     kernels : Kernels
         Matrices (n, m).
     """
+    checks.instance("net", net, Bottleneck)
     if net.fan_in != net.width:
         raise ValueError(
-            f"no limit at fan_in {net.fan_in} with width {net.width}: the kernel grows with the width"
+            f"net needs a fan_in equal to its width {net.width} to have a limit, got {net.fan_in}: "
+            "its kernel grows with the width"
         )
-    lower = gram(net.lower, X, X2)
-    moment = [
-        np.einsum("ij,ij->i", A, A) / A.shape[1]
-        for A in (np.asarray(X, float), np.asarray(X if X2 is None else X2, float))
-    ]
+    X, X2, same = moments.two_sets(X, X2)
+    lower = gram(net.lower, X, None if same else X2)
+    moment = [np.einsum("ij,ij->i", A, A) / A.shape[1] for A in (X, X2)]
     q11, q22 = (moments.diagonal(net.lower, q).nngp for q in moment)
     d = moments.moment_derivatives(net.upper, q11[:, None], lower.nngp, q22[None, :])
     nngp, ntk = d.nngp, d.ntk + lower.ntk * d.nngp_12
-    if X2 is None:
+    if same:
         exact = moments.diagonal(net.upper, q11)
         np.fill_diagonal(nngp, exact.nngp)
         np.fill_diagonal(ntk, exact.ntk + np.diag(lower.ntk) * moments.diagonal_slope(net.upper, q11))
@@ -107,9 +106,18 @@ def composite_kernel(net, theta_g, z, J, z2=None, J2=None):
     H : ndarray, shape (n, k, m, k)
         Reshaped to (n k, m k) it is the matrix that drives gradient descent.
     """
-    same = z2 is None
-    z2, J2 = (z, J) if same else (z2, J2)
-    n, k, d = J.shape
+    checks.instance("net", net, Bottleneck)
+    same, d = z2 is None, net.width
+    checks.need(same == (J2 is None), "J2", "to come together with z2", J2)
+    z = checks.array("z", z, shape=("n", d))
+    J = checks.array("J", J, shape=(len(z), "k", d))
+    n, k, _ = J.shape
+    if same:
+        z2, J2 = z, J
+    else:
+        z2 = checks.array("z2", z2, shape=("m", d))
+        J2 = checks.array("J2", J2, shape=(len(z2), k, d))
+    theta_g = checks.array("theta_g", theta_g, shape=(n, len(z2)))
     H = theta_g[:, None, :, None] * (J.reshape(-1, d) @ J2.reshape(-1, d).T).reshape(n, k, len(z2), k)
     theta_f = moments.from_moments(net.upper, *moments.pair_moments(z, z2, net.fan_in)).ntk
     if same:
@@ -163,11 +171,19 @@ class Features:
     V: np.ndarray
     c: np.ndarray
 
+    def __post_init__(self):
+        _one_hidden_layer(self.net)
+        W = checks.array("W", self.W, shape=("M", self.net.width))
+        checks.array("b", self.b, shape=(len(W),))
+        V = checks.array("V", self.V, shape=(len(W), "k"))
+        checks.array("c", self.c, shape=(V.shape[1],))
+
     def __call__(self, z):
         """Values, shape (n, k), and Jacobians, shape (n, k, d), at points of shape (n, d)."""
         upper, (M, k) = self.net.upper, self.V.shape
+        z = checks.array("z", z, shape=("n", self.net.width))
         gain, out = upper.W_std / np.sqrt(self.net.fan_in), upper.W_std / np.sqrt(M)
-        value, slope = activity(upper.activation, z @ (gain * self.W.T) + upper.b_std * self.b)
+        value, slope = ACTIVATIONS[upper.activation](z @ (gain * self.W.T) + upper.b_std * self.b)
         weighted = (slope[:, None, :] * (gain * out * self.V.T)).reshape(-1, M)
         return out * value @ self.V + upper.b_std * self.c, (weighted @ self.W).reshape(len(z), k, -1)
 
@@ -189,10 +205,17 @@ def draw_features(net, n_outputs, n_features, rng):
     f0 : Features
         The draw.
     """
-    if net.upper.depth != 1:
-        raise ValueError(f"features need an upper part with one hidden layer, got depth {net.upper.depth}")
+    _one_hidden_layer(net)
+    n_outputs, n_features = checks.count("n_outputs", n_outputs), checks.count("n_features", n_features)
+    checks.generator("rng", rng)
     shapes = (n_features, net.width), (n_features,), (n_features, n_outputs), (n_outputs,)
     return Features(net, *(rng.standard_normal(shape) for shape in shapes))
+
+
+def _one_hidden_layer(net):
+    checks.instance("net", net, Bottleneck)
+    if net.upper.depth != 1:
+        raise ValueError(f"net needs an upper part with one hidden layer, got depth {net.upper.depth}")
 
 
 class ConditionalDraw:
@@ -269,16 +292,28 @@ class ConditionalDraw:
 
 
 def activity(name, h):
-    r"""Activation and slope, :math:`\phi(h), \phi'(h)`, of the upper part's hidden layer."""
-    if name == "relu":
-        return np.maximum(h, 0), (h > 0).astype(float)
-    if name == "erf":
-        slope = np.square(h)
-        np.negative(slope, out=slope)
-        np.exp(slope, out=slope)
-        np.multiply(slope, 2 / np.sqrt(np.pi), out=slope)
-        return erf(h), slope
-    return h, np.ones_like(h)
+    r"""Activation and slope, :math:`\phi(h), \phi'(h)`, of a hidden layer.
+
+    Parameters
+    ----------
+    name : {"relu", "erf", "linear"}
+        The nonlinearity.
+    h : array_like
+        Pre-activations.
+
+    Returns
+    -------
+    value, slope : ndarray
+        Arrays of the shape of ``h``; the slope of a ReLU is zero at its kink.
+
+    Examples
+    --------
+    >>> activity("relu", [-1.0, 0.0, 2.0])
+    (array([0., 0., 2.]), array([0., 0., 1.]))
+    """
+    checks.choice("name", name, ACTIVATIONS)
+    value, slope = ACTIVATIONS[name](checks.array("h", h))
+    return np.array(value), slope
 
 
 def alignment(Z, Y):
@@ -301,16 +336,17 @@ def alignment(Z, Y):
     Raises
     ------
     ValueError
-        If one of them is zero or not finite.
+        If one of them is zero or not finite, or they differ in length.
 
     Examples
     --------
     >>> alignment([[2.0], [-2.0]], [1.0, -1.0])
     1.0
     """
-    Z, Y = np.asarray(Z, float), np.asarray(Y, float)
-    Y = Y.reshape(len(Y), -1)
-    size = np.linalg.norm(Z.T @ Z) * np.linalg.norm(Y.T @ Y)
-    if not 0 < size < np.inf:
-        raise ValueError("the cosine needs finite matrices that are not zero")
-    return float(np.sum((Z.T @ Y) ** 2) / size)
+    Z, Y = checks.array("Z", Z, shape=("n", "d")), checks.array("Y", Y, ndim=(1, 2))
+    checks.need(len(Y) == len(Z), "Y", f"one row for each of the {len(Z)} rows of Z", Y)
+    for name, A in (("Z", Z), ("Y", Y)):
+        checks.need(A.any(), name, "numbers that are not all zero", A)
+    # the cosine does not see the scales, so the largest entries are made one: no product overflows or vanishes
+    Z, Y = Z / np.abs(Z).max(), Y.reshape(len(Y), -1) / np.abs(Y).max()
+    return float(np.sum((Z.T @ Y) ** 2) / (np.linalg.norm(Z.T @ Z) * np.linalg.norm(Y.T @ Y)))

@@ -12,12 +12,15 @@ linearisation of a wide finite draw (one hidden layer) and needs no history.
 
 import numpy as np
 
-from gdln.bottleneck.architecture import activity, composite_kernel
+from gdln import checks
+from gdln.bottleneck.architecture import Bottleneck, Features, composite_kernel
 from gdln.kernels import moments
-from gdln.kernels.function_space import Run, UnstableStepSize, largest_eigenvalue, loss_and_gradient
+from gdln.kernels.function_space import LOSSES, Run, UnstableStepSize, largest_eigenvalue, loss_and_gradient
 from gdln.kernels.gram import gram
+from gdln.kernels.tangent import ACTIVATIONS
 
 _CHUNK = 4096  # history points handled at once
+_LARGEST = 1e150  # of an output: its square is a number still
 
 
 class _Memory:
@@ -28,8 +31,13 @@ class _Memory:
         self.Z, self.chi = np.empty((1024, net.width)), np.empty((1024, n_outputs))
 
     def evaluate(self, z, jacobian=True):
-        F, J = (np.array(part, dtype=float) for part in self.f0(z))
-        n, k, d = J.shape
+        n, k, d = len(z), self.chi.shape[1], self.net.width
+        came = self.f0(z)
+        checks.need(
+            isinstance(came, tuple) and len(came) == 2, "f0", "to return a value and a Jacobian", came
+        )
+        F = checks.array("the value of f0", came[0], shape=(n, k), copy=True)
+        J = checks.array("the Jacobian of f0", came[1], shape=(n, k, d), copy=True)
         q11 = np.einsum("ij,ij->i", z, z)[:, None] / self.net.fan_in
         for i in range(0, self.size, _CHUNK):
             Z, chi = self.Z[i : min(i + _CHUNK, self.size)], self.chi[i : min(i + _CHUNK, self.size)]
@@ -70,7 +78,7 @@ class _Tangent:
         pre = z @ (self.gain * self.S.T)
         pre += self.net.upper.b_std * self.bias
         h, dh = pre[:, :M], pre[:, M:]
-        value, slope = activity(name, h)
+        value, slope = ACTIVATIONS[name](h)
         moved = slope * dh
         F = self.out * (value @ (V + self.dV) + moved @ V) + self.net.upper.b_std * (self.f0.c + self.dc)
         cache = (z, value, slope)
@@ -137,6 +145,7 @@ def memory(net, X, Y, z0, f0, **options):
         If shapes do not agree.
     """
     X, Y, z0 = _training_set(net, X, Y, z0)
+    checks.function("f0", f0)
     return _train(net, X, Y, z0, _Memory(net, f0, Y.shape[1]), **options)
 
 
@@ -168,25 +177,22 @@ def tangent(net, X, Y, z0, f0, **options):
         As in :func:`memory`.
     """
     X, Y, z0 = _training_set(net, X, Y, z0)
-    if net.upper.depth != 1:
-        raise ValueError(f"tangent needs an upper part with one hidden layer, got depth {net.upper.depth}")
-    if f0.V.shape[1] != Y.shape[1]:
-        raise ValueError(f"the draw has {f0.V.shape[1]} outputs, the targets have {Y.shape[1]}")
+    checks.instance("f0", f0, Features)
+    checks.need(f0.net == net, "f0", "a draw of the same net", f0)
+    k = Y.shape[1]
+    checks.need(f0.V.shape[1] == k, "f0", f"one output a column of Y, {k}", f"{f0.V.shape[1]} outputs")
     return _train(net, X, Y, z0, _Tangent(net, f0), **options)
 
 
 def _training_set(net, X, Y, z0):
-    X, Y, z0 = (np.asarray(A, dtype=float) for A in (X, Y, z0))
-    Y = Y[:, None] if Y.ndim == 1 else Y
-    if X.ndim != 2 or len(Y) != len(X) or z0.shape != (len(X), net.width):
-        raise ValueError(
-            f"inputs {X.shape}, targets {Y.shape}, activities {z0.shape} do not fit width {net.width}"
-        )
-    if not (np.isfinite(Y).all() and np.isfinite(z0).all()):
-        raise ValueError("targets and initial activities must be finite, got NaN or infinity")
-    return X, Y, z0
+    checks.instance("net", net, Bottleneck)
+    X, Y = checks.array("X", X, shape=("n", "n_inputs")), checks.array("Y", Y, ndim=(1, 2))
+    checks.need(len(Y) == len(X), "Y", f"one row for each of the {len(X)} rows of X", Y)
+    z0 = checks.array("z0", z0, shape=(len(X), net.width))
+    return X, Y[:, None] if Y.ndim == 1 else Y, z0
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is noticed by the watch, and ends in words
 def _train(
     net,
     X,
@@ -206,35 +212,42 @@ def _train(
     keep_jacobian=False,
     stop_below=None,
 ):
-    if not learning_rate > 0 or n_steps < 0 or record_every < 1:
-        raise ValueError(
-            "need learning_rate > 0, n_steps >= 0 and record_every >= 1, "
-            f"got {learning_rate}, {n_steps} and {record_every}"
-        )
-    if batches is not None and len(batches) < n_steps:
-        raise ValueError(f"need one batch a step, {n_steps}, got {len(batches)}")
+    learning_rate, label_scale = (
+        checks.positive(name, value)
+        for name, value in (("learning_rate", learning_rate), ("label_scale", label_scale))
+    )
+    n_steps, record_every = (
+        checks.count("n_steps", n_steps, least=0),
+        checks.count("record_every", record_every),
+    )
+    checks.choice("loss", loss, LOSSES)
+    checks.choice("centred", centred, (False, True))
+    checks.choice("keep_jacobian", keep_jacobian, (False, True))
+    if stop_below is not None:
+        stop_below = checks.number("stop_below", stop_below)
+    batches = _batches(batches, n_steps, len(X))
     theta = gram(net.lower, X).ntk
     pulled = np.zeros_like(z0)  # sum over steps of eta J^T chi: z is linear in it
     F0 = upper.evaluate(z0, jacobian=False)[0] if centred else 0.0
     test = None
+    checks.need((X_test is None) == (z0_test is None), "z0_test", "to come together with X_test", z0_test)
     if X_test is not None:
-        if z0_test is None or np.shape(z0_test) != (len(X_test), net.width):
-            shape = None if z0_test is None else np.shape(z0_test)
-            raise ValueError(f"z0_test must have shape {(len(X_test), net.width)}, got {shape}")
-        test = _Test(gram(net.lower, X_test, X).ntk, np.asarray(z0_test, dtype=float))
+        X_test = checks.array("X_test", X_test, shape=("m", X.shape[1]))
+        z0_test = checks.array("z0_test", z0_test, shape=(len(X_test), net.width))
+        test = _Test(gram(net.lower, X_test, X).ntk, z0_test)
         test.F0 = upper.evaluate(test.z0, jacobian=False)[0] if centred else 0.0
     recorder, watch = _Recorder(keep_jacobian, test), _Watch(net, theta, learning_rate)
     for step in range(n_steps + 1):
         recording = step % record_every == 0 or step == n_steps
-        rows = None if batches is None or step == n_steps else np.asarray(batches[step])
+        rows = None if batches is None or step == n_steps else batches[step]
         if rows is not None and recording:
             z = z0 - theta @ pulled
-            F, J, _ = upper.evaluate(z, jacobian=keep_jacobian)
+            F, J, _ = watch.evaluate(upper, z, keep_jacobian)
             value, _ = loss_and_gradient(F - F0, Y, loss, label_scale)
             recorder.add(step, value, F - F0, z, J, upper, pulled)
         if rows is None:
             z = z0 - theta @ pulled
-            F, J, cache = upper.evaluate(z)
+            F, J, cache = watch.evaluate(upper, z)
             F -= F0
             value, chi = loss_and_gradient(F, Y, loss, label_scale)
             watch.check(step, value, z, J)
@@ -246,7 +259,7 @@ def _train(
                 break
         else:
             z = z0[rows] - theta[rows] @ pulled
-            F, J, cache = upper.evaluate(z)
+            F, J, cache = watch.evaluate(upper, z)
             value, chi = loss_and_gradient(F - (F0[rows] if centred else 0.0), Y[rows], loss, label_scale)
             watch.check(step, value, z, J, rows)
             recorder.history.append(value)
@@ -258,6 +271,17 @@ def _train(
             np.add.at(pulled, rows, pull)
         upper.update(cache, push)
     return recorder.result()
+
+
+def _batches(batches, n_steps, n):
+    if batches is None:
+        return None
+    checks.instance("batches", batches, (list, tuple, np.ndarray))
+    checks.need(len(batches) >= n_steps, "batches", f"one batch a step, {n_steps}", batches)
+    return [
+        checks.array(f"batches[{step}]", batches[step], ndim=1, dtype=int, least=0, most=n - 1)
+        for step in range(n_steps)
+    ]
 
 
 class _Test:
@@ -302,6 +326,19 @@ class _Watch:
         self.net, self.theta, self.learning_rate, self.growth = net, theta, learning_rate, growth
         self.limit, self.previous, self.onset = np.inf, None, None
 
+    def evaluate(self, upper, z, jacobian=True):
+        """What the upper part makes of the activities, unless they left the numbers that a float can hold."""
+        if np.isfinite(z).all():
+            try:
+                F, J, cache = upper.evaluate(z, jacobian)
+            except FloatingPointError:
+                F = None
+            if F is not None and np.abs(F).max() < _LARGEST:
+                return F, J, cache
+        if self.previous is None:  # nothing was learnt yet: it is the start that is too large
+            raise FloatingPointError("z0 needs activities on which the network is finite, got larger ones")
+        self.diverged(None)
+
     def check(self, step, value, z, J, rows=None):
         state = (step, value, z, J, rows)
         if self.previous is None:
@@ -311,6 +348,9 @@ class _Watch:
                 self.onset = state  # the growth began where the loss was lowest
             self.previous = state
             return
+        self.diverged(state)
+
+    def diverged(self, state):
         eigenvalue = np.inf
         for start in (self.onset, self.previous, state):
             if start is None:

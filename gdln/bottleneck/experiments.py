@@ -1,10 +1,10 @@
 """Training times with a bottleneck and without: tasks, one run, and its baselines on the same clock."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
+from gdln import checks
 from gdln.bottleneck import architecture, dynamics
 from gdln.bottleneck.architecture import Bottleneck
 from gdln.data.regression import Task
@@ -90,9 +90,9 @@ def prepare(task, part=None, fraction=0.3):
     setting : Setting
         For :func:`train` and :func:`baseline`.
     """
-    if not fraction > 0:
-        raise ValueError(f"fraction must be positive, got {fraction}")
-    part = FullyConnected(1, "erf") if part is None else part
+    checks.instance("task", task, Task)
+    fraction = checks.positive("fraction", fraction)
+    part = FullyConnected(1, "erf") if part is None else checks.instance("part", part, FullyConnected)
     limit = architecture.limit_kernels(Bottleneck(part, part, 1), np.vstack([task.X, task.X_test]), task.X)
     plain = FullyConnected(2 * part.depth, part.activation, part.W_std, part.b_std)
     n = len(task.X)
@@ -123,8 +123,10 @@ def baseline(setting, which="A", *, loss="squared", label_scale=1.0, horizon=100
     outcome : Outcome
         Times and test error.
     """
-    if which not in ("A", "B"):
-        raise ValueError(f"the baselines are 'A' and 'B', got {which!r}")
+    checks.instance("setting", setting, Setting)
+    checks.choice("which", which, ("A", "B"))
+    checks.choice("loss", loss, function_space.LOSSES)
+    horizon, levels = checks.count("horizon", horizon), _levels(levels)
     task, n = setting.task, len(setting.task.X)
     ntk = {"A": setting.limit, "B": setting.plain}[which].ntk
     start = function_space.loss_and_gradient(np.zeros_like(task.Y), _hot(task.Y, loss), loss, label_scale)[0]
@@ -173,7 +175,7 @@ def train(
         See :class:`gdln.bottleneck.architecture.Bottleneck`; 1 is the network without the factor.
     slow : int, optional
         Steps to a unit of time.
-    horizon : int, optional
+    horizon : float, optional
         Units of time after which to give up.
     n_units : int, optional
         Tangent features.
@@ -189,13 +191,15 @@ def train(
 
     Raises
     ------
-    ValueError
-        If a count is below one, or the levels do not fall between 1 and 0.
+    TypeError, ValueError
+        If an argument is of the wrong kind or range, or the levels do not fall between 1 and 0.
     """
-    if slow < 1 or n_units < 1 or horizon < 1:
-        raise ValueError(f"need slow, n_units and horizon >= 1, got {slow}, {n_units} and {horizon}")
-    if not 1 > levels[0] or not levels[-1] > 0 or any(a <= b for a, b in pairwise(levels)):
-        raise ValueError(f"need levels that fall between 1 and 0, got {levels}")
+    checks.instance("setting", setting, Setting)
+    checks.choice("loss", loss, function_space.LOSSES)
+    slow, n_units = checks.count("slow", slow), checks.count("n_units", n_units)
+    n_steps = int(checks.number("horizon", horizon, least=1 / slow) * slow)
+    levels = _levels(levels)
+    checks.choice("test", test, (False, True))
     task, n = setting.task, len(setting.task.X)
     net = Bottleneck(setting.part, setting.part, width, fan_in)
     z0 = architecture.draw(net, np.vstack([task.X, task.X_test]) if test else task.X, rng)
@@ -213,13 +217,13 @@ def train(
         z0[:n],
         f0,
         learning_rate=setting.rate / slow,
-        n_steps=int(horizon * slow),
+        n_steps=n_steps,
         loss=loss,
         label_scale=label_scale,
         centred=True,
         X_test=task.X_test if test else None,
         z0_test=z0[n:] if test else None,
-        record_every=int(horizon * slow),
+        record_every=n_steps,
         stop_below=levels[-1] * start,
         keep_jacobian=True,
     )
@@ -239,6 +243,12 @@ def train(
         sharpness,
         run.history / start,
     )
+
+
+def _levels(levels):
+    levels = checks.array("levels", levels, ndim=1, above=0, below=1)
+    checks.need((np.diff(levels) < 0).all(), "levels", "fractions that fall", levels)
+    return levels
 
 
 def _hot(Y, loss):

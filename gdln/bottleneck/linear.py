@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from gdln import checks
 from gdln.integration import integrate
 
 
@@ -57,8 +58,8 @@ def layer_rates(layers_g, layers_f, sigma_w=1.0):
     moments that start at :math:`P_0 = Q_0 = I`, which ``sigma_w = 1`` gives. For another one use ``S / sigma_w**L``
     with :math:`L = L_g + L_f` and the rates of ``sigma_w = 1``, and divide the times by :math:`\sigma_w^{2L}`.
     """
-    if layers_g < 1 or layers_f < 1:
-        raise ValueError(f"need a layer on each side of the bottleneck, got {layers_g} and {layers_f}")
+    layers_g, layers_f = checks.count("layers_g", layers_g), checks.count("layers_f", layers_f)
+    sigma_w = checks.positive("sigma_w", sigma_w)
     return layers_g * sigma_w ** (2 * layers_g), layers_f * sigma_w ** (2 * layers_f)
 
 
@@ -90,22 +91,18 @@ def flow(A, B, sigma_yx, sigma, c_g, c_f, times, rtol=1e-10, atol=1e-12):
 
     Raises
     ------
-    ValueError
-        If shapes do not fit, or a rate is negative.
+    TypeError, ValueError
+        If shapes do not fit, or an argument is of the wrong kind or range.
 
     Notes
     -----
     Stable at every width, unlike :func:`moment_flow`. :math:`c_gA^\top A - c_fBB^\top` is conserved.
     """
-    A, B = np.asarray(A, dtype=float), np.asarray(B, dtype=float)
-    sigma_yx, sigma, times = (np.asarray(v, dtype=float) for v in (sigma_yx, sigma, times))
+    A, B = _pair(A, B)
     (k, d), n = A.shape, B.shape[1]
-    if B.shape[0] != d or sigma_yx.shape != (k, n) or sigma.shape != (n, n):
-        raise ValueError(
-            f"need A (k, d), B (d, n), sigma_yx (k, n), sigma (n, n); got {A.shape}, {B.shape}, "
-            f"{sigma_yx.shape}, {sigma.shape}"
-        )
-    _check_rates(d, c_g, c_f)
+    sigma_yx, sigma, times = _task(sigma_yx, sigma, times, k, n)
+    c_g, c_f = _rates(c_g, c_f)
+    rtol, atol = checks.positive("rtol", rtol), checks.positive("atol", atol)
     root = np.sqrt(d)
 
     def slope(_, v):
@@ -140,16 +137,21 @@ def moment_flow(W, P, Q, sigma_yx, sigma, c_g, c_f, d, times, rtol=1e-10, atol=1
 
     Raises
     ------
-    ValueError
-        If :math:`d` is smaller than the rank of the target and of both moments can be: the constraint
-        :math:`\mathrm{rank}\,W\le d` is then an unstable manifold of this system, and rounding errors grow
-        without bound. Use :func:`flow`.
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or range, or :math:`d` is smaller than the rank of the target and of
+        both moments can be: the constraint :math:`\mathrm{rank}\,W\le d` is then an unstable manifold of this system,
+        and rounding errors grow without bound. Use :func:`flow`.
     FloatingPointError
         If a moment stops being positive semi-definite.
     """
-    W, P, Q, sigma_yx, sigma = (np.asarray(v, dtype=float) for v in (W, P, Q, sigma_yx, sigma))
-    times = np.asarray(times, dtype=float)
+    W = checks.array("W", W, shape=("k", "n_inputs"))
     k, n = W.shape
+    P, Q = checks.array("P", P, shape=(k, k)), checks.array("Q", Q, shape=(n, n))
+    P, Q = checks.psd("P", P), checks.psd("Q", Q)
+    sigma_yx, sigma, times = _task(sigma_yx, sigma, times, k, n)
+    c_g, c_f = _rates(c_g, c_f)
+    d = checks.positive("d", d, infinite=True)
+    rtol, atol = checks.positive("rtol", rtol), checks.positive("atol", atol)
     rank = np.linalg.matrix_rank(sigma_yx)
     if d < min(k, n) and rank > d:
         raise ValueError(
@@ -201,11 +203,17 @@ def mode_rate(b, S, d, c_g, c_f, b0=0.0):
     ValueError
         If d is not positive, a rate is negative or both vanish, or ``b`` is smaller than ``b0``.
     """
-    b, _, d, b0 = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (b, S, d, b0)))
-    _check_rates(d, c_g, c_f)
-    if (np.abs(b) < np.abs(b0)).any():
-        raise ValueError(f"need |b| >= |b0|, a mode does not shrink; got b={b}, b0={b0}")
-    return np.sqrt((c_g + c_f) ** 2 + 4 * c_g * c_f / d * (b**2 - b0**2))
+    b, S, d, b0 = _mode(b, S, d, b0)
+    c_g, c_f = _rates(c_g, c_f)
+    smaller = np.abs(b) < np.abs(b0)
+    if smaller.any():
+        raise ValueError(
+            f"b needs a size of at least that of b0, a mode does not shrink; got {b[smaller].flat[0]:.6g} "
+            f"with b0 = {b0[smaller].flat[0]:.6g}"
+        )
+    # factors of b^2 - b0^2 under roots of their own, so that it neither cancels nor overflows
+    grown = np.sqrt(np.abs(b) - np.abs(b0)) * np.sqrt(np.abs(b) + np.abs(b0))
+    return np.hypot(c_g + c_f, np.sqrt(4 * c_g * c_f / d) * grown)
 
 
 def mode_time(b, S, d, c_g, c_f, variance=1.0, b0=0.0):
@@ -234,10 +242,13 @@ def mode_time(b, S, d, c_g, c_f, variance=1.0, b0=0.0):
     ValueError
         Unless ``0 <= b0 <= b < S``.
     """
-    b, S, d, b0 = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (b, S, d, b0)))
-    if not ((0 <= b0) & (b0 <= b) & (b < S)).all():
-        raise ValueError(f"need 0 <= b0 <= b < S, got b0={b0}, b={b}, S={S}")
-    _check_rates(d, c_g, c_f)
+    b, S, d, b0 = _mode(b, S, d, b0)
+    c_g, c_f = _rates(c_g, c_f)
+    variance = checks.positive("variance", variance)
+    outside = ~((0 <= b0) & (b0 <= b) & (b < S))
+    if outside.any():
+        b0, b, S = (v[outside].flat[0] for v in (b0, b, S))
+        raise ValueError(f"b needs 0 <= b0 <= b < S, got b0 = {b0:.6g}, b = {b:.6g}, S = {S:.6g}")
     return _clock(np.log((S - b0) / (S - b)), b, S, d, c_g, c_f, b0) / variance
 
 
@@ -247,7 +258,7 @@ def mode_strength(t, S, d, c_g, c_f, variance=1.0, b0=0.0):
     Parameters
     ----------
     t : array_like
-        Times, not negative.
+        Times, not negative; ``inf`` is allowed.
     S, d, c_g, c_f, variance, b0
         As in :func:`mode_time`.
 
@@ -261,9 +272,16 @@ def mode_strength(t, S, d, c_g, c_f, variance=1.0, b0=0.0):
     ValueError
         If a time is negative, or unless ``0 <= b0 < S``.
     """
-    t, S, d, b0 = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (t, S, d, b0)))
-    if (t < 0).any() or not ((0 <= b0) & (b0 < S)).all():
-        raise ValueError(f"need t >= 0 and 0 <= b0 < S, got t={t}, b0={b0}, S={S}")
+    t = checks.times("t", t, infinite=True)
+    _, S, d, b0 = _mode(0.0, S, d, b0)
+    t, S, d, b0 = checks.together(t=t, S=S, d=d, b0=b0)
+    c_g, c_f = _rates(c_g, c_f)
+    variance = checks.positive("variance", variance)
+    outside = ~((0 <= b0) & (b0 < S))
+    if outside.any():
+        raise ValueError(
+            f"b0 needs 0 <= b0 < S, got b0 = {b0[outside].flat[0]:.6g}, S = {S[outside].flat[0]:.6g}"
+        )
     low, high = np.zeros(t.shape), variance * t * mode_rate(S, S, d, c_g, c_f, b0)
     for _ in range(70):  # in z = ln (S - b0)/(S - b), which grows at most at the final rate
         z = (low + high) / 2
@@ -290,6 +308,8 @@ def acceleration(S, d, c_g, c_f):
     >>> round(float(acceleration(3.0, 1, 1, 1)), 4)
     3.1623
     """
+    S = checks.array("S", S)
+    c_g, c_f = _rates(c_g, c_f)
     return mode_rate(S, S, d, c_g, c_f) / (c_g + c_f)
 
 
@@ -317,13 +337,15 @@ def speed_up(S, d, c_g, c_f, residual, asymptotic=False):
     ValueError
         Unless ``0 < residual < 1``.
     """
-    if not 0 < residual < 1:
-        raise ValueError(f"need 0 < residual < 1, got {residual}")
+    residual = checks.number("residual", residual, above=0, below=1)
+    checks.choice("asymptotic", asymptotic, (False, True))
+    S = checks.array("S", S, above=0)
+    c_g, c_f = _rates(c_g, c_f)
     wait = np.log(1 / residual)
     if asymptotic:
         rho = acceleration(S, d, c_g, c_f)
         return rho * wait / (wait + np.log(2 * rho**2 / (1 + rho)))
-    return wait / (c_g + c_f) / mode_time((1 - residual) * np.asarray(S, dtype=float), S, d, c_g, c_f)
+    return wait / (c_g + c_f) / mode_time((1 - residual) * S, S, d, c_g, c_f)
 
 
 def time_to_level(A, B, target, c_g, c_f, level, variance=1.0, longest=1e5):
@@ -352,13 +374,14 @@ def time_to_level(A, B, target, c_g, c_f, level, variance=1.0, longest=1e5):
     ValueError
         If shapes do not fit, the target is zero, or not ``0 < level``.
     """
-    A, B, target = (np.asarray(v, dtype=float) for v in (A, B, target))
+    A, B = _pair(A, B)
     (k, d), n = A.shape, B.shape[1]
-    if B.shape[0] != d or target.shape != (k, n):
-        raise ValueError(f"need A (k, d), B (d, n), target (k, n); got {A.shape}, {B.shape}, {target.shape}")
-    if not level > 0 or not target.any():
-        raise ValueError(f"need level > 0 and a target that is not zero, got level={level}")
-    _check_rates(d, c_g, c_f)
+    target = _target(target, (k, n))
+    c_g, c_f = _rates(c_g, c_f)
+    level, variance, longest = (
+        checks.positive(name, value)
+        for name, value in (("level", level), ("variance", variance), ("longest", longest))
+    )
     root, goal = np.sqrt(d), np.log(level * np.square(target).sum())
 
     def error(v):
@@ -408,15 +431,20 @@ def descent_steps(A, B, target, sigma, c_g, c_f, learning_rates, level, longest=
     Raises
     ------
     ValueError
-        If only one of ``A`` and ``B`` is None.
+        If only one of ``A`` and ``B`` is None, or an argument is of the wrong shape or range.
     """
-    if (A is None) != (B is None):
-        raise ValueError("need both A and B, or None for both")
-    target, sigma = np.asarray(target, dtype=float), np.asarray(sigma, dtype=float)
-    eta = np.asarray(learning_rates, dtype=float)[:, None, None]
+    checks.need((A is None) == (B is None), "B", "to come together with A, or None for both", B)
+    if A is not None:
+        A, B = _pair(A, B)
+    target = _target(target, ("k", "n_inputs") if A is None else (len(A), B.shape[1]))
+    sigma = checks.array("sigma", sigma, shape=(target.shape[1], target.shape[1]))
+    sigma = checks.symmetric("sigma", sigma)
+    c_g, c_f = _rates(c_g, c_f)
+    eta = checks.array("learning_rates", learning_rates, ndim=1, above=0)[:, None, None]
+    level, longest = checks.positive("level", level), checks.count("longest", longest, least=0)
     W = np.zeros((eta.size, *target.shape))
     if A is not None:
-        A, B = (np.repeat(np.asarray(v, dtype=float)[None], eta.size, axis=0) for v in (A, B))
+        A, B = (np.repeat(v[None], eta.size, axis=0) for v in (A, B))
         root = np.sqrt(A.shape[-1])
     goal = level * np.einsum("oi,ij,oj->", target, sigma, target, optimize=True)
     steps, alive = np.full(eta.size, np.inf), np.ones(eta.size, dtype=bool)
@@ -457,7 +485,10 @@ def overparametrised_slope(W, S, depth=2, rate=1.0):
     slope : ndarray, shape (k, n)
         Arora, Cohen & Hazan 2018, Theorem 1 in continuous time.
     """
-    U, s, Vt = np.linalg.svd(np.asarray(W, dtype=float), full_matrices=True)
+    W = checks.array("W", W, shape=("k", "n"))
+    S = checks.array("S", S, shape=W.shape)
+    depth, rate = checks.count("depth", depth), checks.number("rate", rate)
+    U, s, Vt = np.linalg.svd(W, full_matrices=True)
 
     def power(frame, exponent):
         values = np.zeros(len(frame))
@@ -469,9 +500,34 @@ def overparametrised_slope(W, S, depth=2, rate=1.0):
     )
 
 
-def _check_rates(d, c_g, c_f):
-    if not (np.asarray(d) > 0).all() or not (c_g >= 0 and c_f >= 0 and c_g + c_f > 0):
-        raise ValueError(f"need d > 0 and rates c_g, c_f >= 0 that are not both zero, got {d}, {c_g}, {c_f}")
+def _rates(c_g, c_f):
+    c_g, c_f = checks.nonnegative("c_g", c_g), checks.nonnegative("c_f", c_f)
+    checks.need(c_g + c_f > 0, "c_g and c_f", "rates that are not both zero", 0.0)
+    return c_g, c_f
+
+
+def _pair(A, B):
+    """The two matrices, (k, d) and (d, n_inputs)."""
+    A = checks.array("A", A, shape=("k", "d"))
+    return A, checks.array("B", B, shape=(A.shape[1], "n_inputs"))
+
+
+def _task(sigma_yx, sigma, times, k, n):
+    sigma_yx = checks.array("sigma_yx", sigma_yx, shape=(k, n))
+    sigma = checks.symmetric("sigma", checks.array("sigma", sigma, shape=(n, n)))
+    return sigma_yx, sigma, checks.times("times", times, ndim=1, ordered=True)
+
+
+def _target(target, shape):
+    target = checks.array("target", target, shape=shape)
+    checks.need(target.any(), "target", "a map that is not zero", target)
+    return target
+
+
+def _mode(b, S, d, b0):
+    """Strength, target, width and start of a mode, broadcast."""
+    b, S, b0 = (checks.array(name, v) for name, v in (("b", b), ("S", S), ("b0", b0)))
+    return checks.together(b=b, S=S, d=checks.array("d", d, finite=False, above=0), b0=b0)
 
 
 def _clock(z, b, S, d, c_g, c_f, b0):

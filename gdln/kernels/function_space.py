@@ -109,16 +109,18 @@ def loss_and_gradient(F, Y, loss="squared", label_scale=1.0):
     chi : ndarray, shape (n, k)
         :math:`\partial\mathcal L/\partial F`.
     """
-    n = len(F)
-    if np.shape(F) != np.shape(Y) or np.ndim(F) != 2:
-        raise ValueError(f"outputs and targets are matrices of one shape, got {np.shape(F)}, {np.shape(Y)}")
-    if not label_scale > 0:
-        raise ValueError(f"label_scale must be positive, got {label_scale}")
+    F = checks.array("F", F, shape=("n", "k"))
+    Y = checks.array("Y", Y, shape=F.shape)
+    label_scale = checks.positive("label_scale", label_scale)
+    checks.choice("loss", loss, LOSSES)
+    n, largest = len(F), max(np.abs(F).max(), label_scale * np.abs(Y).max(), label_scale)
+    if not largest < 1e150:
+        raise FloatingPointError(
+            f"F, Y and label_scale need numbers whose squares float64 can hold, got {largest:.3g}"
+        )
     if loss == "squared":
         difference = F - label_scale * Y
         return 0.5 * float(np.sum(difference**2)) / n, difference / n
-    if loss != "cross-entropy":
-        raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}")
     u = F / label_scale
     if F.shape[1] == 1:
         value = np.logaddexp(0, -Y * u).sum()
@@ -132,10 +134,12 @@ def loss_and_gradient(F, Y, loss="squared", label_scale=1.0):
 
 def largest_eigenvalue(H):
     """Largest eigenvalue of a tangent kernel of shape (n, k, n, k) or (n, n), divided by n."""
-    matrix = np.asarray(H)
-    n = len(matrix)
-    matrix = matrix.reshape(matrix.size // int(np.sqrt(matrix.size)), -1)
-    last = len(matrix) - 1
+    matrix = checks.array("H", H, ndim=(2, 4))
+    n, side = len(matrix), int(np.sqrt(matrix.size))
+    half = matrix.ndim // 2
+    checks.need(matrix.shape[:half] == matrix.shape[half:], "H", "shape (n, n) or (n, k, n, k)", H)
+    matrix = checks.symmetric("H", matrix.reshape(side, side))
+    last = side - 1
     return float(eigh(matrix, eigvals_only=True, subset_by_index=[last, last])[0] / n)
 
 
@@ -316,16 +320,6 @@ def _variance(variance, size):
     return np.maximum(variance, 0)
 
 
-def _check_kernel(kernel, Y):
-    if not (np.isfinite(kernel).all() and np.isfinite(Y).all()):
-        raise ValueError("kernel and targets must be finite, got NaN or infinity")
-    side = kernel.shape[0] * (kernel.shape[1] if kernel.ndim == 4 else 1)
-    matrix = kernel.reshape(side, side)
-    asymmetry, size = np.abs(matrix - matrix.T).max(), np.abs(matrix).max()
-    if asymmetry > 1e-8 * size:
-        raise ValueError(f"a tangent kernel is symmetric, got one of size {size:.3g} off by {asymmetry:.2g}")
-
-
 def frozen(
     kernel,
     Y,
@@ -373,23 +367,29 @@ def frozen(
     Raises
     ------
     UnstableStepSize
-        If ``loss`` is ``"squared"`` and the step is above two over the largest eigenvalue of the kernel over n.
-    ValueError
-        If shapes do not agree, a number is out of range, or the kernel is not finite or not symmetric.
+        If ``loss`` is ``"squared"`` and the step is not below two over the largest eigenvalue of the kernel over n.
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or range, or the kernel is not symmetric.
     """
-    Y = np.asarray(Y, dtype=float)
+    Y = checks.array("Y", Y, ndim=(1, 2))
     Y = Y[:, None] if Y.ndim == 1 else Y
     n, k = Y.shape
-    if kernel.shape not in ((n, n), (n, k, n, k)):
-        raise ValueError(f"kernel {kernel.shape} does not fit {n} samples with {k} outputs")
-    _check_kernel(kernel, Y)
-    if not learning_rate > 0 or n_steps < 0 or record_every < 1:
-        raise ValueError(
-            "need learning_rate > 0, n_steps >= 0 and record_every >= 1, "
-            f"got {learning_rate}, {n_steps} and {record_every}"
-        )
+    kernel = checks.array("kernel", kernel)
+    shapes = ((n, n), (n, k, n, k))
+    checks.need(kernel.shape in shapes, "kernel", f"shape {shapes[0]} or {shapes[1]}", kernel)
+    side = n if kernel.ndim == 2 else n * k
+    checks.symmetric("kernel", kernel.reshape(side, side))
+    learning_rate = checks.positive("learning_rate", learning_rate)
+    n_steps, record_every = (
+        checks.count("n_steps", n_steps, least=0),
+        checks.count("record_every", record_every),
+    )
+    checks.choice("loss", loss, LOSSES)
+    label_scale = checks.positive("label_scale", label_scale)
+    if stop_below is not None:
+        stop_below = checks.number("stop_below", stop_below)
     top = largest_eigenvalue(kernel)
-    if loss == "squared" and learning_rate * top > 2:
+    if loss == "squared" and not learning_rate * top < 2:
         raise UnstableStepSize(learning_rate, top)
 
     def apply(matrix, chi):
@@ -397,9 +397,17 @@ def frozen(
             return matrix @ chi
         return (matrix.reshape(-1, n * k) @ chi.reshape(-1)).reshape(-1, k)
 
-    F = np.zeros((n, k)) if F0 is None else np.array(F0, dtype=float)
-    if test_kernel is not None:
-        F_test = np.zeros((len(test_kernel), k)) if F0_test is None else np.array(F0_test, dtype=float)
+    F = np.zeros((n, k)) if F0 is None else checks.array("F0", F0, shape=(n, k), copy=True)
+    if test_kernel is None:
+        checks.need(F0_test is None, "F0_test", "a test_kernel beside it", F0_test)
+    else:
+        test_kernel = checks.array("test_kernel", test_kernel, ndim=kernel.ndim)
+        m = len(test_kernel)
+        fits = test_kernel.shape in ((m, n), (m, k, n, k))
+        checks.need(fits, "test_kernel", f"shape (m, {n}) or (m, {k}, {n}, {k}), as kernel", test_kernel)
+        F_test = (
+            np.zeros((m, k)) if F0_test is None else checks.array("F0_test", F0_test, shape=(m, k), copy=True)
+        )
     steps, losses, history, outputs, tests = [], [], [], [], []
     for step in range(n_steps + 1):
         value, chi = loss_and_gradient(F, Y, loss, label_scale)
@@ -427,5 +435,7 @@ def frozen(
 
 def first_below(steps, loss, level):
     """First step at which the loss is below ``level``; ``inf`` if there is none."""
-    below = np.flatnonzero(np.asarray(loss) < level)
-    return float(np.asarray(steps)[below[0]]) if below.size else np.inf
+    steps = checks.array("steps", steps, ndim=1)
+    loss = checks.array("loss", loss, shape=steps.shape)
+    below = np.flatnonzero(loss < checks.number("level", level))
+    return float(steps[below[0]]) if below.size else np.inf

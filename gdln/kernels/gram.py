@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from gdln import checks
 from gdln.kernels import moments
-from gdln.kernels.moments import Kernels, pair_moments, two_sets
+from gdln.kernels.moments import FullyConnected, Kernels, pair_moments, two_sets
 
 TILE = 256
 
 
+@np.errstate(over="ignore", invalid="ignore")  # an overflow ends in words
 def gram(network, X, X2=None, tile=TILE):
     r"""NNGP and NTK matrices between the rows of two data sets.
 
@@ -32,8 +34,10 @@ def gram(network, X, X2=None, tile=TILE):
 
     Raises
     ------
-    ValueError
-        If the inputs are not matrices with the same number of columns.
+    TypeError, ValueError
+        If the inputs are not finite matrices with the same number of columns, or ``tile`` is no count.
+    FloatingPointError
+        If the inputs are so large that a kernel overflows.
 
     Examples
     --------
@@ -43,8 +47,12 @@ def gram(network, X, X2=None, tile=TILE):
     array([[2.020657, 1.107021],
            [1.107021, 2.020657]])
     """
+    checks.instance("network", network, FullyConnected)
     X, X2, same = two_sets(X, X2)
     n, m, n_inputs = len(X), len(X2), X.shape[1]
+    tile = min(
+        checks.count("tile", tile), max(n, m)
+    )  # no larger than the work: its buffers are allocated at once
     moment, moment2 = (np.einsum("ij,ij->i", A, A) / n_inputs for A in (X, X2))
     p11 = [p[:, None] for p in moments.hidden_variances(network, moment)]
     p22 = [p[None, :] for p in moments.hidden_variances(network, moment2)]
@@ -70,6 +78,8 @@ def gram(network, X, X2=None, tile=TILE):
         exact = moments.diagonal(network, moment)
         np.fill_diagonal(nngp, exact.nngp)
         np.fill_diagonal(ntk, exact.ntk)
+    if not (np.isfinite(nngp).all() and np.isfinite(ntk).all()):
+        raise FloatingPointError("X needs inputs whose fourth powers float64 can hold, got larger ones")
     return Kernels(nngp, ntk)
 
 
@@ -95,7 +105,7 @@ def input_gradients(network, X, X2=None, fan_in=None):
         Arrays of shape (n, m, n_inputs).
     """
     X, X2, _ = two_sets(X, X2)
-    fan_in = X.shape[1] if fan_in is None else fan_in
+    fan_in = X.shape[1] if fan_in is None else checks.positive("fan_in", fan_in)
     d = moments.moment_derivatives(network, *pair_moments(X, X2, fan_in))
 
     def gradient(first, second):
@@ -127,7 +137,7 @@ def gradient_covariance(network, X, X2=None, fan_in=None):
     """
     X, X2, _ = two_sets(X, X2)
     n, m, k = len(X), len(X2), X.shape[1]
-    fan_in = k if fan_in is None else fan_in
+    fan_in = k if fan_in is None else checks.positive("fan_in", fan_in)
     d = moments.mixed_derivatives(network, *pair_moments(X, X2, fan_in))
     out = np.empty((n, 1 + k, m, 1 + k))
     x, y = X[:, :, None, None] / fan_in, X2[None, None, :, :] / fan_in  # axes (n, alpha, m, beta)

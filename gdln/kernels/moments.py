@@ -9,9 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
+
 #: Squared sine between two inputs of a ReLU that is rounding: a dot product of thousands of terms is off by up to some
 #: 20 units in the last place, and 1 - cos^2 of collinear inputs by as much.
 COLLINEAR = 64 * float(np.finfo(float).eps)
+
+_QUIET = np.errstate(over="ignore", invalid="ignore")  # an overflow ends in words, see _in_range
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,10 @@ class FullyConnected:
     b_std: float = 0.1
 
     def __post_init__(self):
-        if not 0 <= self.depth < np.inf or self.depth != int(self.depth):
-            raise ValueError(f"depth is a number of hidden layers, 0 or more, got {self.depth}")
-        if self.activation not in MAPS:
-            raise ValueError(f"activation is one of {sorted(MAPS)}, got {self.activation!r}")
-        if not (0 < self.W_std < np.inf and 0 <= self.b_std < np.inf):
-            raise ValueError(f"need W_std > 0 and b_std >= 0, got {self.W_std} and {self.b_std}")
+        checks.count("depth", self.depth, least=0)
+        checks.choice("activation", self.activation, MAPS)
+        checks.positive("W_std", self.W_std)
+        checks.nonnegative("b_std", self.b_std)
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ MAPS = {
 }
 
 
+@_QUIET
 def diagonal(network, q):
     r"""Kernels of an input with itself, :math:`K(x, x)` and :math:`\Theta(x, x)`.
 
@@ -179,8 +182,8 @@ def diagonal(network, q):
     >>> round(float(diagonal(FullyConnected(1, "relu"), 1 / 3).ntk), 6)
     1.72
     """
-    q = np.asarray(q, dtype=float)
-    _not_negative(q)
+    _network(network)
+    q = checks.array("q", q, least=0)
     _, _, value, slope, _ = MAPS[network.activation]
     w2, b2 = network.W_std**2, network.b_std**2
     p = w2 * q + b2
@@ -189,11 +192,13 @@ def diagonal(network, q):
         theta = theta * slope(p) * w2
         p = w2 * value(p) + b2
         theta = theta + p
-    return Kernels(p, theta)
+    return Kernels(*_in_range(p, theta))
 
 
 def hidden_variances(network, q):
     """Variances of the pre-activations of each hidden layer, ``depth`` arrays of the shape of ``q``."""
+    _network(network)
+    q = checks.array("q", q, least=0)
     _, _, value, _, _ = MAPS[network.activation]
     w2, b2 = network.W_std**2, network.b_std**2
     p, out = w2 * q + b2, []
@@ -206,8 +211,10 @@ def hidden_variances(network, q):
 def recursion(network, p11, p22, p, theta, value, slope):
     """Run all layers in place: ``p`` enters as the moment and leaves as NNGP, ``theta`` leaves as NTK.
 
-    ``p11`` and ``p22`` are what :func:`hidden_variances` returns; ``value`` and ``slope`` are work space.
+    ``p11`` and ``p22`` are what :func:`hidden_variances` returns; ``value`` and ``slope`` are work space. The inner
+    loop of :func:`gdln.kernels.gram`: it takes arrays of float64 that fit each other, as they are.
     """
+    _network(network)
     maps = MAPS[network.activation][0]
     w2, b2 = network.W_std**2, network.b_std**2
     np.multiply(p, w2, out=p)
@@ -222,6 +229,7 @@ def recursion(network, p11, p22, p, theta, value, slope):
         np.add(theta, p, out=theta)
 
 
+@_QUIET
 def from_moments(network, q11, q12, q22):
     r"""NNGP and NTK as functions of the second moments of the two inputs.
 
@@ -255,14 +263,15 @@ def from_moments(network, q11, q12, q22):
     >>> round(float(from_moments(FullyConnected(2, "erf"), 1 / 3, 0.2, 1 / 3).ntk), 8)
     1.7596145
     """
-    q11, q12, q22 = np.broadcast_arrays(*(np.asarray(q, dtype=float) for q in (q11, q12, q22)))
-    _check_moments(q11, q12, q22)
+    _network(network)
+    q11, q12, q22 = _moments(q11, q12, q22)
     p = np.array(q12)
     theta, value, slope = (np.empty_like(p) for _ in range(3))
     recursion(network, hidden_variances(network, q11), hidden_variances(network, q22), p, theta, value, slope)
-    return Kernels(p, theta)
+    return Kernels(*_in_range(p, theta))
 
 
+@_QUIET
 def moment_derivatives(network, q11, q12, q22):
     r"""Kernels with their derivatives in :math:`q_{11}` and :math:`q_{12}`, by forward differentiation.
 
@@ -285,8 +294,8 @@ def moment_derivatives(network, q11, q12, q22):
     >>> round(float(moment_derivatives(FullyConnected(1, "relu"), 1 / 3, 0.2, 1 / 3).ntk_12), 6)
     4.19148
     """
-    q11, q12, q22 = np.broadcast_arrays(*(np.asarray(q, dtype=float) for q in (q11, q12, q22)))
-    _check_moments(q11, q12, q22)
+    _network(network)
+    q11, q12, q22 = _moments(q11, q12, q22)
     maps, partials, value, _, growth = MAPS[network.activation]
     w2, b2 = network.W_std**2, network.b_std**2
     p11, p, p22 = (w2 * q + b2 for q in (q11, q12, q22))
@@ -306,7 +315,7 @@ def moment_derivatives(network, q11, q12, q22):
         theta = p + w2 * theta * slope
         e = w2 * growth(p11) * e
         p11, p22 = w2 * value(p11) + b2, w2 * value(p22) + b2
-    return MomentDerivatives(p, theta, p_1, p_2, theta_1, theta_2)
+    return MomentDerivatives(*_in_range(p, theta, p_1, p_2, theta_1, theta_2))
 
 
 @dataclass(frozen=True)
@@ -326,6 +335,7 @@ class MixedDerivatives:
     d12_22: np.ndarray
 
 
+@_QUIET
 def mixed_derivatives(network, q11, q12, q22):
     r"""Second-order forward differentiation of the NNGP kernel in the input moments.
 
@@ -341,7 +351,8 @@ def mixed_derivatives(network, q11, q12, q22):
     derivatives : MixedDerivatives
         Arrays of the broadcast shape.
     """
-    q11, q12, q22 = np.broadcast_arrays(*(np.asarray(q, dtype=float) for q in (q11, q12, q22)))
+    _network(network)
+    q11, q12, q22 = _moments(q11, q12, q22)
     maps, partials, value, _, growth = MAPS[network.activation]
     w2, b2 = network.W_std**2, network.b_std**2
     p11, p, p22 = (w2 * q + b2 for q in (q11, q12, q22))
@@ -360,14 +371,15 @@ def mixed_derivatives(network, q11, q12, q22):
         a, b, c = w2 * (T1 * e1 + slope * a), w2 * slope * b, w2 * (T3 * e3 + slope * c)
         e1, e3 = w2 * growth(p11) * e1, w2 * growth(p22) * e3
         p11, p, p22 = w2 * value(p11) + b2, w2 * T + b2, w2 * value(p22) + b2
-    return MixedDerivatives(p, a, b, c, ab, ac, bb, bc)
+    return MixedDerivatives(*_in_range(p, a, b, c, ab, ac, bb, bc))
 
 
+@_QUIET
 def pair_moments(X, X2, fan_in):
     """Moments of all pairs of rows, ready to broadcast: shapes (n, 1), (n, m), (1, m)."""
-    if not fan_in > 0:
-        raise ValueError(f"fan_in must be positive, got {fan_in}")
-    return (
+    X, X2, _ = two_sets(X, X2)
+    fan_in = checks.positive("fan_in", fan_in)
+    return _in_range(
         np.einsum("ij,ij->i", X, X)[:, None] / fan_in,
         X @ X2.T / fan_in,
         np.einsum("ij,ij->i", X2, X2)[None, :] / fan_in,
@@ -376,35 +388,45 @@ def pair_moments(X, X2, fan_in):
 
 def two_sets(X, X2):
     """Two contiguous float matrices with the same number of columns, and whether they are one."""
-    X = np.ascontiguousarray(X, dtype=float)
+    X = np.ascontiguousarray(checks.array("X", X, shape=("n", "n_inputs")))
     same = X2 is None
-    X2 = X if same else np.ascontiguousarray(X2, dtype=float)
-    if X.ndim != 2 or X2.ndim != 2 or X.shape[1] != X2.shape[1]:
-        raise ValueError(f"need two matrices with the same number of columns, got {X.shape} and {X2.shape}")
-    if not X.shape[1]:
-        raise ValueError(f"inputs need at least one column, got {X.shape}")
-    if not (np.isfinite(X).all() and np.isfinite(X2).all()):
-        raise ValueError("inputs must be finite, got NaN or infinity")
-    return X, X2, same
+    if not same:
+        X2 = np.ascontiguousarray(checks.array("X2", X2, shape=("m", X.shape[1])))
+    return X, X if same else X2, same
 
 
-def _not_negative(*squares):
-    if any((q < 0).any() for q in squares):
-        raise ValueError("second moments of one input cannot be negative")
+def _network(network):
+    return checks.instance("network", network, FullyConnected)
 
 
-def _check_moments(q11, q12, q22):
-    _not_negative(q11, q22)
-    if (q12**2 > q11 * q22 * (1 + 1e-8)).any():
+def _moments(q11, q12, q22):
+    """Second moments of two inputs, checked and broadcast."""
+    q11, q22 = (checks.array(name, q, least=0) for name, q in (("q11", q11), ("q22", q22)))
+    q11, q12, q22 = checks.together(q11=q11, q12=checks.array("q12", q12), q22=q22)
+    # roots, so that the bound neither overflows nor underflows; the slack is that of moments known to eight digits
+    apart = np.abs(q12) > np.sqrt(q11) * np.sqrt(q22) * (1 + 1e-8)
+    if apart.any():
         raise ValueError(
-            "a mixed moment must not exceed sqrt(q11 q22), by the inequality of Cauchy and Schwarz"
+            "q12 needs a mixed moment of at most sqrt(q11 q22) in size, by the inequality of Cauchy and Schwarz, "
+            f"got {q12[apart].flat[0]:.6g}"
         )
+    return q11, q12, q22
+
+
+def _in_range(*arrays):
+    """Results that float64 could hold."""
+    if not all(np.isfinite(a).all() for a in arrays):
+        raise FloatingPointError(
+            "the kernel needs inputs whose fourth powers float64 can hold, got larger ones"
+        )
+    return arrays
 
 
 def diagonal_slope(network, q):
     r"""Derivative :math:`\partial K/\partial q_{12}` at coinciding inputs: the product of all layers' slopes."""
-    _, _, _, slope, _ = MAPS[network.activation]
-    product = np.full(np.shape(q), network.W_std**2)
-    for p in hidden_variances(network, np.asarray(q, dtype=float)):
+    _, _, _, slope, _ = MAPS[_network(network).activation]
+    q = checks.array("q", q, least=0)
+    product = np.full(q.shape, float(network.W_std) ** 2)
+    for p in hidden_variances(network, q):
         product = product * network.W_std**2 * slope(p)
     return product

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import erf
 
+from gdln import checks
 from gdln.kernels.moments import two_sets
 
 
@@ -38,32 +39,35 @@ def empirical_ntk(weights, biases, X, X2=None, *, activation="erf", W_std=1.5, b
 
     Raises
     ------
-    ValueError
-        If the shapes of weights, biases and inputs do not chain.
+    TypeError, ValueError
+        If the shapes of weights, biases and inputs do not chain, or an argument is of the wrong kind or range.
     """
     X, X2, same = two_sets(X, X2)
-    weights, biases = [np.asarray(W) for W in weights], [np.asarray(b) for b in biases]
-    chain = [X.shape[1], *(len(W) for W in weights)]
-    shapes = [W.shape for W in weights]
-    if shapes != list(zip(chain[1:], chain[:-1], strict=True)) or [b.shape for b in biases] != [
-        (c,) for c in chain[1:]
-    ]:
-        raise ValueError(
-            f"weights {shapes} and biases {[b.shape for b in biases]} do not chain from {X.shape}"
-        )
-    names = [activation] * (len(weights) - 1) if isinstance(activation, str) else list(activation)
-    if len(names) != len(weights) - 1:
-        raise ValueError(f"need one activation a hidden layer, {len(weights) - 1}, got {len(names)}")
-    if not set(names) <= set(_ACTIVATIONS):
-        raise ValueError(f"activations are among {sorted(_ACTIVATIONS)}, got {names}")
-    if not all(np.isfinite(p).all() for p in (*weights, *biases)):
-        raise ValueError("weights and biases must be finite, got NaN or infinity")
+    checks.instance("weights", weights, (list, tuple))
+    checks.instance("biases", biases, (list, tuple))
+    checks.need(len(weights), "weights", "one matrix a layer, at least one", weights)
+    checks.need(len(biases) == len(weights), "biases", "as many vectors as weights has matrices", biases)
+    chain, found = [X.shape[1]], []
+    for layer, (W, b) in enumerate(zip(weights, biases, strict=True)):
+        W = checks.array(f"weights[{layer}]", W, shape=("n_out", chain[-1]))
+        found.append((W, checks.array(f"biases[{layer}]", b, shape=(len(W),))))
+        chain.append(len(W))
+    weights, biases = zip(*found, strict=True)
+    names = activation
+    if isinstance(activation, str):
+        names = [activation] * (len(weights) - 1)
+    checks.instance("activation", names, (list, tuple))
+    checks.need(
+        len(names) == len(weights) - 1, "activation", f"one a hidden layer, {len(weights) - 1}", names
+    )
+    names = [checks.choice("activation", name, ACTIVATIONS) for name in names]
+    W_std, b_std = checks.positive("W_std", W_std), checks.nonnegative("b_std", b_std)
 
     def passes(A):
         inputs, slopes = [A], []
         for W, b, name in zip(weights[:-1], biases[:-1], names, strict=True):
             h = W_std / np.sqrt(W.shape[1]) * (inputs[-1] @ W.T) + b_std * b
-            value, slope = _ACTIVATIONS[name](h)
+            value, slope = ACTIVATIONS[name](h)
             inputs.append(value)
             slopes.append(slope)
         n_outputs = len(weights[-1])
@@ -86,10 +90,15 @@ def empirical_ntk(weights, biases, X, X2=None, *, activation="erf", W_std=1.5, b
 
 
 def _erf_both(h):
-    return erf(h), 2 / np.sqrt(np.pi) * np.exp(-(h**2))
+    slope = np.square(h)  # in place from here on: this is the inner loop of a training run
+    np.negative(slope, out=slope)
+    np.exp(slope, out=slope)
+    np.multiply(slope, 2 / np.sqrt(np.pi), out=slope)
+    return erf(h), slope
 
 
-_ACTIVATIONS = {
+#: Value and slope of the nonlinearities of finite networks; the slope of a ReLU is zero at its kink.
+ACTIVATIONS = {
     "relu": lambda h: (np.maximum(h, 0), (h > 0).astype(float)),
     "erf": _erf_both,
     "linear": lambda h: (h, np.ones_like(h)),

@@ -281,19 +281,19 @@ def test_a_step_above_the_limit_is_reported_with_its_eigenvalue(rng):
     ],
 )
 def test_impossible_architectures_are_refused(bad):
-    with pytest.raises(ValueError):
+    with pytest.raises((TypeError, ValueError), match=f"{list(bad)[-1]} needs"):
         FullyConnected(**bad)
 
 
 def test_shapes_that_do_not_fit_are_refused(rng):
-    with pytest.raises(ValueError, match="columns"):
+    with pytest.raises(ValueError, match=r"X2 needs shape \(m, 2\)"):
         gram(FullyConnected(1), np.ones((3, 2)), np.ones((3, 4)))
-    with pytest.raises(ValueError, match="do not chain"):
+    with pytest.raises(ValueError, match=r"weights\[1\] needs shape \(n_out, 3\)"):
         tangent.empirical_ntk([np.ones((3, 2)), np.ones((1, 4))], [np.ones(3), np.ones(1)], np.ones((5, 2)))
     train, test, Y, _ = flow_setting(rng)
     with pytest.raises(ValueError, match="Y needs one row"):
         function_space.gradient_flow(train, test, Y[:-1], 1.0)
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match=r"Y needs shape \(4, 1\)"):
         function_space.loss_and_gradient(np.ones((4, 1)), np.ones(4))
 
 
@@ -301,11 +301,11 @@ def test_nan_and_impossible_values_are_refused_instead_of_spreading(rng):
     net, bad = FullyConnected(1), np.full((3, 2), np.nan)
     with pytest.raises(ValueError, match="finite"):
         gram(net, bad)
-    with pytest.raises(ValueError, match="column"):
+    with pytest.raises(ValueError, match="X needs at least one element"):
         gram(net, np.ones((3, 0)))
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(ValueError, match="q needs numbers of at least 0"):
         moments.diagonal(net, -1.0)
-    with pytest.raises(ValueError, match="activations"):
+    with pytest.raises(ValueError, match="activation needs one of"):
         tangent.empirical_ntk(
             [np.ones((1, 2)), np.ones((1, 1))], [np.ones(1)] * 2, np.ones((3, 2)), activation="cube"
         )
@@ -319,7 +319,7 @@ def test_nan_and_impossible_values_are_refused_instead_of_spreading(rng):
     with pytest.raises(ValueError, match="symmetric"):
         function_space.frozen(np.triu(np.ones((3, 3))), np.ones(3), learning_rate=0.1, n_steps=1)
     for function in (from_moments, moment_derivatives):
-        with pytest.raises(ValueError, match="mixed moment"):
+        with pytest.raises(ValueError, match="q12 needs a mixed moment"):
             function(FullyConnected(1), 1.0, 1.5, 1.0)
 
 
