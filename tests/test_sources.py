@@ -1,0 +1,40 @@
+"""The book's sources read well in a diff: one sentence a line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+from one_sentence_a_line import reflow  # noqa: E402
+
+
+def test_every_page_has_one_sentence_a_line():
+    command = [sys.executable, ROOT / "scripts" / "one_sentence_a_line.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ("One. Two\nis longer. Three?", "One.\nTwo is longer.\nThree?"),
+        ("See Eq. 3, e.g. Fig. 2 by Saxe et al. In short.", "See Eq. 3, e.g. Fig. 2 by Saxe et al. In short."),
+        ("As $a. B$ and `c. D` and {eq}`e. F` say. So", "As $a. B$ and `c. D` and {eq}`e. F` say.\nSo"),
+        ("It is 3.5. $x$ grows.", "It is 3.5.\n$x$ grows."),
+        ("- One. Two.\n  Three.\n- Four.", "- One.\n  Two.\n  Three.\n- Four."),
+        ("Ends. - not a list", "Ends. - not a list"),
+        ("$$\nx. Y\n$$ (eq-a)\n\nOne. Two.", "$$\nx. Y\n$$ (eq-a)\n\nOne.\nTwo."),
+        ("```python\n# One. Two.\n```", "```python\n# One. Two.\n```"),
+        ("````{prf:theorem} A. B\n:label: thm-a. B\n\nOne. Two.\n````", None),
+        ("| a. B | c |\n|---|---|\n# One. Two", "| a. B | c |\n|---|---|\n# One. Two"),
+        ("---\ntitle: A. B\n---\n\nOne. Two.", "---\ntitle: A. B\n---\n\nOne.\nTwo."),
+    ],
+)
+def test_only_breaks_between_sentences_of_prose_move(before, after):
+    if after is None:
+        after = before.replace("One. Two.", "One.\nTwo.")
+    assert reflow(before) == after
+    assert reflow(after) == after
