@@ -32,9 +32,10 @@ notebooks: $(VENV)/done  ## write the notebook beside each chapter
 
 lint: $(VENV)/done  ## ruff, and its formatting
 	@$(BIN)/ruff check gdln tests scripts benchmarks book/_ext && $(BIN)/ruff format --check gdln tests scripts benchmarks book/_ext
+	@$(BIN)/python scripts/one_sentence_a_line.py --check
 
-format: $(VENV)/done  ## let ruff rewrite
-	@$(BIN)/ruff check --fix gdln tests scripts benchmarks book/_ext; $(BIN)/ruff format gdln tests scripts benchmarks book/_ext
+format: $(VENV)/done  ## let ruff rewrite, and put one sentence a line
+	@$(BIN)/ruff check --fix gdln tests scripts benchmarks book/_ext; $(BIN)/ruff format gdln tests scripts benchmarks book/_ext; $(BIN)/python scripts/one_sentence_a_line.py
 
 bench: $(VENV)/done  ## measure speed, one thread
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks --benchmark-sort=name --benchmark-columns=min,median,rounds -p no:xdist

@@ -256,6 +256,8 @@ class Converter:
                 return labels.cite(target, "t" if name == "cite:t" else "p")
             if name == "math":
                 return f"${content}$"
+            if name == "claim":
+                return shown
             if name.removeprefix("py:") in ("func", "mod", "class", "meth", "attr", "data", "obj"):
                 return f"`{content.lstrip('~')}`"
             raise ValueError(f"{here.name}: no plain Markdown known for the role {name!r}")

@@ -21,7 +21,10 @@ def test_every_page_has_one_sentence_a_line():
     "before, after",
     [
         ("One. Two\nis longer. Three?", "One.\nTwo is longer.\nThree?"),
-        ("See Eq. 3, e.g. Fig. 2 by Saxe et al. In short.", "See Eq. 3, e.g. Fig. 2 by Saxe et al. In short."),
+        (
+            "See Eq. 3, e.g. Fig. 2 by Saxe et al. In short.",
+            "See Eq. 3, e.g. Fig. 2 by Saxe et al. In short.",
+        ),
         ("As $a. B$ and `c. D` and {eq}`e. F` say. So", "As $a. B$ and `c. D` and {eq}`e. F` say.\nSo"),
         ("It is 3.5. $x$ grows.", "It is 3.5.\n$x$ grows."),
         ("- One. Two.\n  Three.\n- Four.", "- One.\n  Two.\n  Three.\n- Four."),

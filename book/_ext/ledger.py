@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from docutils import nodes
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import ReferenceRole, SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 from gdln.claims import METADATA_KEY
@@ -52,6 +52,64 @@ class ClaimCount(SphinxDirective):
 
     def run(self):
         return [ledger_table(rows=None)]
+
+
+class quoted_claim(nodes.Inline, nodes.TextElement):
+    """A number in the text, until the claim it quotes is measured."""
+
+
+class Quote(ReferenceRole):
+    """``{claim}`24.1 <race-sharing-100>` `` prints a number that must be what the claim measured in this build."""
+
+    def run(self):
+        node = quoted_claim(self.rawtext, key=self.target, quoted=self.title)
+        self.set_source_info(node)
+        return [node], []
+
+
+QUOTED = re.compile(
+    r"(?P<number>[-\u2212]?\d+(?:\.(?P<decimals>\d+))?)(?:e(?P<power>-?\d+))?(?P<percent> ?%)?"
+)
+
+
+def rounds_to(measured, quoted):
+    """Whether a measured value rounds to a number as it is written, such as ``24.1``, ``4e-9`` or ``3.2 %``.
+
+    A tenth of the last digit is allowed beyond half of it: on another machine a value on the edge may fall on either side.
+    """
+    found = QUOTED.fullmatch(quoted)
+    if found is None:
+        raise ValueError(f"a quoted claim needs a number such as 24.1, 4e-9 or 3.2 %, got {quoted!r}")
+    power = int(found["power"] or 0) - (2 if found["percent"] else 0)
+    unit = 10.0 ** (power - len(found["decimals"] or ""))
+    return abs(measured - float(found["number"].replace("\u2212", "-")) * 10.0**power) <= 0.6 * unit
+
+
+def shown(quoted):
+    """Return a quoted number as the page shows it: a minus sign, and powers of ten raised."""
+    number, _, power = quoted.partition("e")
+    number = number.replace("-", "\u2212")
+    if not power:
+        return [nodes.Text(number.replace(" %", "\u00a0%"))]
+    return [nodes.Text(f"{number} × 10"), nodes.superscript("", power.replace("-", "\u2212"))]
+
+
+def _quote(app, doctree, measured):
+    """Print the quoted claims of a page; warn where text and measured value part."""
+    for node in list(doctree.findall(quoted_claim)):
+        key, quoted = node["key"], node["quoted"]
+        if key not in measured:
+            logger.warning("the text quotes claim %r, which was not measured", key, location=node)
+        else:
+            value = measured[key][1]["measured"]
+            try:
+                if not rounds_to(value, quoted):
+                    logger.warning(
+                        "the text says %s for claim %r, measured %.6g", quoted, key, value, location=node
+                    )
+            except ValueError as error:
+                logger.warning("claim %r: %s", key, error, location=node)
+        node.replace_self(nodes.inline("", "", *shown(quoted), classes=["quoted-claim"]))
 
 
 def _collect(app, doctree):
@@ -109,6 +167,7 @@ def _inline(text):
 
 def _resolve(app, doctree, docname):
     measured = {r["key"]: (doc, r) for doc, records in _claims(app.env).items() for r in records}
+    _quote(app, doctree, measured)
     for node in list(doctree.findall(ledger_table)):
         if node["rows"] is None:
             text = f"{len(measured)} claims were asserted and held in this build."
@@ -121,7 +180,7 @@ def _resolve(app, doctree, docname):
                 chapters.setdefault(doc, []).append(_held(entry, record))
             elif "why" in entry:
                 source = _inline(f"{entry['source']} ({entry['origin']})")
-                missing.append([_inline(entry.get("statement", entry["key"])), _inline(entry["why"]), source])
+                missing.append([_inline(entry["statement"]), _inline(entry["why"]), source])
         parts = []
         for doc, rows in chapters.items():
             title = app.env.titles[doc].astext()
@@ -137,7 +196,7 @@ def _resolve(app, doctree, docname):
 
 def _held(entry, record):
     """Cells of a claim that was asserted in this build."""
-    needed = record["criterion"] + (f" ({entry['tolerance']})" if "tolerance" in entry else "")
+    needed = record["criterion"] + (f" ({entry['reason']})" if "reason" in entry else "")
     return [
         _inline(record["statement"]),
         [nodes.Text(f"{record['measured']:.4g}")],
@@ -163,6 +222,8 @@ def _row(cells):
 def setup(app):
     """Register directives and the hooks that carry claims from chapters to the ledger."""
     app.add_node(ledger_table)
+    app.add_node(quoted_claim)
+    app.add_role("claim", Quote())
     app.add_directive("ledger", Ledger)
     app.add_directive("claim-count", ClaimCount)
     app.connect("doctree-read", _collect)
