@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
-.PHONY: help book test notebooks lint format bench test-latest lock html-open clean
+.PHONY: help book test notebooks graph lint format bench test-latest lock html-open clean
 
 help:          ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -29,6 +29,9 @@ test: lint book  ## library, notebooks, book and browser, with pytest's own summ
 
 notebooks: $(VENV)/done  ## write the notebook beside each chapter
 	@$(BIN)/python scripts/make_notebooks.py
+
+graph: $(VENV)/done  ## draw who imports whom in the library
+	@$(BIN)/python scripts/make_graph.py
 
 lint: $(VENV)/done  ## ruff, and its formatting
 	@$(BIN)/ruff check gdln tests scripts benchmarks book/_ext && $(BIN)/ruff format --check gdln tests scripts benchmarks book/_ext

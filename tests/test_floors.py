@@ -27,6 +27,37 @@ TORCH = {"race.pathways", "renormalization.langevin"} | {
     f"alignment.{name}"
     for name in ("rules", "perceptrons", "convolutional", "recurrent", "routing", "experiments")
 }
+#: Modules whose tests stand in another module's file, because one fixture or one identity holds both.
+TESTED_WITH = {
+    # a change is predicted by one and scored by the other
+    "alignment.scores": "alignment.theory",
+    # the rules act on perceptrons, and are tested through them
+    "alignment.perceptrons": "alignment.rules",
+    # runs the theory and the rules on digits
+    "alignment.experiments": "alignment.theory_meets_simulation",
+    # the dynamics starts from the draws of the architecture
+    "bottleneck.dynamics": "bottleneck.architecture",
+    # bounds and features are tested on the problem of the flow
+    "convergence.certificates": "convergence.flow",
+    "convergence.features": "convergence.flow",
+    "convergence.nets": "convergence.flow",
+    # teachers and patches are tested by what is predicted on them
+    "data.regression": "renormalization.generalisation",
+    "renormalization.patches": "renormalization.generalisation",
+    # recursion, Gram matrix and the tangent kernel of a network are one identity
+    "kernels.moments": "kernels.gram",
+    "kernels.tangent": "kernels.gram",
+    # closed forms against every weight
+    "linear.simulation": "linear.modes",
+    "race.propagation": "race.graph",
+    "race.nets": "nets.mlp",
+    # the action, its minimiser and the kernels it acts on
+    "renormalization.descent": "renormalization.saddle",
+    "renormalization.kernels": "renormalization.saddle",
+    "renormalization.scalar": "renormalization.saddle",
+    # the activations are tested by the bounds that rest on their constants
+    "activations": "convergence.flow",
+}
 
 
 def name_of(path):
@@ -139,3 +170,28 @@ def test_no_exported_name_hides_a_module_and_every_one_exists():
 def test_every_module_has_its_place_in_the_reference():
     api = re.findall(r"automodule:: gdln\.([\w.]+)", (ROOT / "book" / "api.md").read_text())
     assert sorted(api) == sorted(MODULES | PACKAGES)
+
+
+def test_every_module_has_a_file_of_tests():
+    tests = {
+        ".".join(path.relative_to(ROOT / "tests").parts).removesuffix(".py").replace("test_", "")
+        for path in (ROOT / "tests").rglob("test_*.py")
+    }
+    assert set(TESTED_WITH) <= MODULES - tests, "these have a file of their own: take them off the list"
+    for module, other in TESTED_WITH.items():
+        assert other in tests, f"{module} is said to be tested with {other}"
+    missing = MODULES - tests - set(TESTED_WITH)
+    assert not missing, f"no tests for {sorted(missing)}"
+
+
+def test_files_of_tests_stand_in_the_folder_of_what_they_test():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        folder = path.relative_to(ROOT / "tests").parts[:-1]
+        assert len(folder) <= 1 and set(folder) <= PACKAGES, path
+
+
+def test_the_picture_of_the_imports_is_in_step():
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "make_graph.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
