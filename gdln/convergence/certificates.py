@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
 from gdln.activations import named
 
 
@@ -222,8 +223,8 @@ def units_needed(n, accuracy, failure):
     >>> units_needed(20, 0.1, 0.01), units_needed(2000, 0.1, 0.01)
     (381, 611)
     """
-    if n < 1 or not 0 < accuracy < 1 or not 0 < failure < 1:
-        raise ValueError(f"need n >= 1 and 0 < accuracy, failure < 1, got {n}, {accuracy}, {failure}")
+    n, accuracy = checks.count("n", n), checks.number("accuracy", accuracy, above=0, below=1)
+    failure = checks.number("failure", failure, above=0, below=1)
     return int(np.ceil(np.log(n / failure) / (2 * accuracy**2)))
 
 
@@ -234,24 +235,30 @@ def chernoff_failure(n_features, lam, n, bound, shortfall):
     Parameters
     ----------
     n_features : int or ndarray
-        Number D of random features.
+        Number D of random features, drawn independently.
     lam : float
-        Smallest eigenvalue :math:`\lambda` of the kernel of infinitely many.
+        Smallest eigenvalue :math:`\lambda \ge 0` of the kernel of infinitely many.
     n : int
         Number of samples.
     bound : float
-        :math:`b \ge |\varphi|^2` (2 for Fourier features).
+        :math:`b \ge |\varphi|^2` on all of them (2 for Fourier features; Gaussian ReLU features have none).
     shortfall : float
         :math:`\epsilon` in (0, 1].
 
     Returns
     -------
     probability : float or ndarray
-        At most 1.
+        Between 0 and 1; 1, which says nothing, until :math:`D` exceeds :math:`2nb\ln n/(\epsilon^2\lambda)`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of its range.
     """
-    if not (0 < shortfall <= 1 and lam >= 0 and bound > 0):
-        raise ValueError(f"need 0 < shortfall <= 1, lam >= 0, bound > 0, got {shortfall}, {lam}, {bound}")
-    exponent = shortfall**2 * np.asarray(n_features, dtype=float) * lam / (2 * n * bound)
+    n_features = checks.array("n_features", n_features, least=0)
+    lam, bound = checks.nonnegative("lam", lam), checks.positive("bound", bound)
+    n, shortfall = checks.count("n", n), checks.number("shortfall", shortfall, above=0, most=1)
+    exponent = shortfall**2 * n_features * lam / (2 * n * bound)
     return np.minimum(1.0, n * np.exp(-exponent))
 
 
@@ -270,15 +277,19 @@ def features_needed(lam, n, bound, shortfall, failure):
     n_features : int
         At least n.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of its range.
+
     Examples
     --------
     >>> features_needed(0.1, 16, 2.0, 0.5, 0.01)
     18888
     """
-    if not (0 < failure < 1 and lam > 0):
-        raise ValueError(f"need 0 < failure < 1 and lam > 0, got {failure}, {lam}")
-    if not 0 < shortfall <= 1 or bound <= 0:
-        raise ValueError(f"need 0 < shortfall <= 1 and bound > 0, got {shortfall}, {bound}")
+    lam, bound = checks.positive("lam", lam), checks.positive("bound", bound)
+    n, shortfall = checks.count("n", n), checks.number("shortfall", shortfall, above=0, most=1)
+    failure = checks.number("failure", failure, above=0, below=1)
     return max(n, int(np.ceil(2 * n * bound * np.log(n / failure) / (shortfall**2 * lam))))
 
 
@@ -303,9 +314,10 @@ def ball_radius(gram, loss0, c_hat, slope_max, rate):
     radius : float
         Bound on the norm of every :math:`h_i(t) - h_i(0)`.
     """
-    if not (rate > 0 and loss0 >= 0):
-        raise ValueError(f"need a positive rate and loss0 >= 0, got {rate} and {loss0}")
-    top = np.linalg.eigvalsh(np.asarray(gram, dtype=float))[-1]
+    gram = checks.psd("gram", gram)
+    loss0, rate = checks.nonnegative("loss0", loss0), checks.positive("rate", rate)
+    c_hat, slope_max = checks.positive("c_hat", c_hat), checks.positive("slope_max", slope_max)
+    top = np.linalg.eigvalsh(gram)[-1]
     return float(2 * c_hat * slope_max / rate * np.sqrt(2 * top * loss0 / len(gram)))
 
 
@@ -328,4 +340,6 @@ def rademacher_bound(gram, radius, c_hat, slope_max):
     complexity : float
         Of order :math:`n^{-1/2}` at fixed radius.
     """
+    gram, radius = checks.psd("gram", gram), checks.nonnegative("radius", radius)
+    c_hat, slope_max = checks.positive("c_hat", c_hat), checks.positive("slope_max", slope_max)
     return float(c_hat * slope_max * radius * np.sqrt(np.trace(gram)) / len(gram))

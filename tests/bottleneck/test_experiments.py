@@ -5,7 +5,8 @@ import pytest
 
 from gdln.bottleneck import experiments
 from gdln.data import images
-from gdln.data.regression import classes, parity, subspace
+from gdln.data.regression import Task, classes, parity, subspace
+from gdln.kernels import function_space
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,38 @@ def test_smaller_steps_keep_the_clock(setting):
         experiments.train(setting, 5, np.random.default_rng(0), slow=s, test=False).times[-1] for s in (2, 8)
     )
     assert abs(a / b - 1) < 0.1
+
+
+@pytest.mark.parametrize("make", [parity, classes])
+def test_the_test_error_is_the_share_of_test_points_whose_label_is_wrong(make):
+    # trained to a hundredth of the loss the network knows its training points; test on them, seven relabelled
+    data = make(images.digits(), 40, 10, np.random.default_rng(0))
+    Y = data.Y.copy()
+    Y[:7] = -Y[:7] if make is parity else np.roll(Y[:7], 1, axis=1)
+    known = experiments.prepare(Task(data.X, data.Y, data.X, Y))
+    assert experiments.baseline(known).test_error == pytest.approx(7 / 40)
+    if make is parity:
+        run = experiments.train(known, 5, np.random.default_rng(0), label_scale=4.0, slow=2)
+        assert run.test_error == pytest.approx(7 / 40)
+
+
+def test_targets_of_ten_classes_are_one_hot_minus_a_tenth():
+    digits = images.digits()
+    task = classes(digits, 50, 30, np.random.default_rng(0))
+    train, test = digits.split(50, np.random.default_rng(0))
+    for part, Y in ((train, task.Y), (test.subset(slice(30)), task.Y_test)):
+        np.testing.assert_allclose(Y, (part.labels[:, None] == np.arange(10)) - 0.1, atol=1e-15)
+
+
+def test_cross_entropy_of_ten_classes_learns_from_probabilities():
+    task = classes(images.digits(), 30, 10, np.random.default_rng(0))
+    setting = experiments.prepare(task)
+    run = experiments.baseline(setting, loss="cross-entropy", levels=(0.5, 0.2), horizon=4000)
+    steps = len(run.history) - 1
+    one_hot = (task.Y > 0).astype(float)
+    assert np.array_equal(one_hot.sum(axis=1), np.ones(30))
+    options = {"learning_rate": setting.rate, "n_steps": steps, "loss": "cross-entropy"}
+    known = function_space.frozen(setting.limit.ntk[:30], one_hot, **options)
+    # equal outputs have the loss ln 10
+    np.testing.assert_allclose(run.history * np.log(10), known.history, rtol=1e-10)
+    assert np.isfinite(run.times).all()

@@ -306,9 +306,7 @@ def test_chernoff_and_the_number_of_features_are_inverse():
     assert certificates.chernoff_failure(needed, 0.1, 16, 2.0, 0.5) <= 0.01
     assert certificates.chernoff_failure(needed - 2, 0.1, 16, 2.0, 0.5) > 0.01
     assert certificates.chernoff_failure(1, 0.1, 16, 2.0, 0.5) == 1
-    with pytest.raises(ValueError, match="shortfall"):
-        certificates.chernoff_failure(10, 0.1, 16, 2.0, 1.5)
-    with pytest.raises(ValueError, match="lam > 0"):
+    with pytest.raises(ValueError, match="^lam needs"):
         certificates.features_needed(0.0, 16, 2.0, 0.5, 0.1)
 
 
@@ -322,7 +320,7 @@ def test_the_number_of_units_is_logarithmic_in_the_samples():
 def test_the_rademacher_bound_falls_as_the_root_of_the_samples():
     bounds = [certificates.rademacher_bound(np.eye(n), 2.0, 1.5, 1.0) for n in (100, 400)]
     assert bounds[0] / bounds[1] == pytest.approx(2, rel=1e-12)
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match="^rate needs"):
         certificates.ball_radius(np.eye(2), 1.0, 1.0, 1.0, 0.0)
 
 

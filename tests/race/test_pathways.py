@@ -167,3 +167,20 @@ def test_a_diverging_run_says_so(batch):
     seed = {"generator": torch.Generator(), "test": batch}
     with pytest.raises(FloatingPointError, match="diverged in epoch"):
         pathways.train(make(), 1e30 * x, targets, MASKS[0], 1e30, 5, batch_size=8, **seed)
+
+
+def test_permuted_domains_reorder_pixels_and_rotated_ones_do_not(monkeypatch):
+    base = images.digits()
+    parts = base.split(30, np.random.default_rng(0))[0], base.subset(slice(5))
+    monkeypatch.setattr(pathways, "train", lambda network, x, *rest, **options: x.numpy())
+    made = {
+        inputs: pathways.experiment(*parts, 3, 1, seed=0, lr=0.1, n_epochs=1, inputs=inputs)
+        for inputs in ("permuted", "rotated")
+    }
+    X = parts[0].X.astype(np.float32)
+    same_pixels = {k: [np.allclose(np.sort(x), np.sort(X), atol=1e-6) for x in v] for k, v in made.items()}
+    assert same_pixels == {"permuted": [True] * 3, "rotated": [True, False, False]}
+    np.testing.assert_allclose(
+        made["rotated"][0], X, atol=1e-6
+    )  # the first domain is rotated by zero degrees
+    assert not np.allclose(made["permuted"][0], X, atol=0.1)

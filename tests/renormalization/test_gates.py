@@ -139,3 +139,27 @@ def test_task_gates_refuse_a_silenced_point():
 def test_bad_input_is_refused_with_the_reason(rng, call, message):
     with pytest.raises(ValueError, match=message):
         call(rng)
+
+
+def test_planes_see_the_projection_over_the_root_of_the_dimension():
+    # u = 4 / root4 - 1.5 = .5 and 0 / root4 - 1.5; times 4 instead of over 2 would be 6.5
+    X = np.array([[4.0, 0.0, 0.0, 0.0], [0.0, 9.0, 0.0, 0.0]])
+    soft = gates.PlaneGates(np.array([[1.0, 0.0, 0.0, 0.0]]), np.array([1.5]), slope=2.0)
+    np.testing.assert_allclose(soft(X)[:, 0], 1 / (1 + np.exp([-1.0, 3.0])), rtol=1e-12)
+    for threshold, open_ in ((1.9, 1.0), (2.1, 0.0)):
+        step = gates.PlaneGates(np.array([[1.0, 0, 0, 0]]), np.array([threshold]), allow_silent=True)
+        assert step(X)[0, 0] == open_
+
+
+def test_cluster_gates_by_hand():
+    # squared distances 1 and 9 at width 2: weights e^(-1/8) and e^(-9/8), times root2
+    family = gates.ClusterGates(np.array([[0.0], [4.0]]), 2.0)
+    share = 1 / (1 + np.exp(-1.0))
+    np.testing.assert_allclose(family([[1.0]]), np.sqrt(2) * np.array([[share, 1 - share]]), rtol=1e-12)
+
+
+def test_the_default_width_of_clusters_is_the_spread_of_a_point_per_input():
+    # two pairs, each point at distance 1 from its centre, two inputs: s^2 = 1/2
+    X = np.array([[0.0, 0.0], [2.0, 0.0], [40.0, 0.0], [42.0, 0.0]])
+    family = gates.clusters(X, 2, np.random.default_rng(0))
+    assert family.width == pytest.approx(np.sqrt(0.5), rel=1e-12)

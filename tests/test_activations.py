@@ -1,0 +1,55 @@
+"""Values and slopes at points worked by hand, on both sides of every kink and of every constant."""
+
+import numpy as np
+import pytest
+
+from gdln.activations import ACTIVATIONS, Activation, named
+
+U = np.array([-3.0, 0.0, 2.0])
+BY_HAND = {
+    "linear": (U, [1, 1, 1]),
+    "relu": ([0, 0, 2], [0, 0, 1]),
+    "leaky": ([-0.6, 0, 2], [0.2, 0.2, 1]),
+    "sine": (U + np.sin(U) / 2, 1 + np.cos(U) / 2),
+    "softplus": (np.log(1 + np.exp(U)), 1 / (1 + np.exp(-U))),
+    "tanh": (np.tanh(U), 1 / np.cosh(U) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_values_and_slopes_are_those_of_the_formula(name):
+    value, slope = ACTIVATIONS[name].both(U)
+    np.testing.assert_allclose(value, BY_HAND[name][0], rtol=1e-14)
+    np.testing.assert_allclose(slope, BY_HAND[name][1], rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_slope_is_a_new_array_that_may_be_overwritten(name):
+    u = U.copy()
+    value, slope = ACTIVATIONS[name].both(u)
+    before = value.copy()
+    slope[:] = 7.0
+    np.testing.assert_array_equal(u, U)
+    np.testing.assert_array_equal(value, before)
+
+
+def test_the_constants_are_the_sharp_ones():
+    u = np.linspace(-40, 40, 80_001)
+    for name, activation in ACTIVATIONS.items():
+        slope = np.abs(activation.both(u)[1])
+        low, high = activation.interval
+        inside = slope[(u > low) & (u < high)]
+        assert inside.min() == pytest.approx(activation.kappa, rel=2e-3), name
+        assert slope.max() == pytest.approx(activation.slope_max, rel=1e-6), name
+        if np.isfinite(activation.sup):
+            assert np.abs(activation.both(u)[0]).max() == pytest.approx(activation.sup, rel=1e-12)
+        jump = np.abs(np.diff(slope)).max()
+        assert (jump < 0.01) == activation.smooth, name
+
+
+def test_an_activation_is_found_by_name_or_is_one_and_unknown_names_are_listed():
+    mine = Activation("cube", lambda u: (u**3, 3 * u**2), 1.0, (1.0, 2.0), np.inf)
+    assert named(mine) is mine and named("leaky") is ACTIVATIONS["leaky"]
+    assert not mine.monotone and ACTIVATIONS["leaky"].monotone
+    with pytest.raises(ValueError, match="'softplus'.*got 'leakyy'"):
+        named("leakyy")
