@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from gdln.renormalization.descent import Problem, descend, gradients, priors  # noqa: F401
-from gdln.renormalization.kernels import GatedKernel, KernelStack, capacity, input_kernel, path_features  # noqa: F401
+from gdln.renormalization.descent import Problem, descend, gradients, priors
+from gdln.renormalization.kernels import GatedKernel
 
 
 @dataclass(frozen=True)
