@@ -177,3 +177,44 @@ def record(
             reached.append(end)
             states.append(between(end))
     return Record(np.array(reached), np.array(states), solver.nfev)
+
+
+def half_time(times, values, end=None):
+    """Time at which a quantity is first half-way from where it starts to where it ends.
+
+    Parameters
+    ----------
+    times : array_like, shape (n_times,)
+        Times of a run, not decreasing.
+    values : array_like, shape (n_times, ...)
+        Strengths, losses or anything else the run recorded.
+    end : array_like, shape (...), optional
+        Where it ends; at its last record unless given, so let the run be long enough, or give the limit.
+
+    Returns
+    -------
+    t : ndarray, shape (...)
+        Interpolated linearly between two records; infinite where half the way is not reached, or there is none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the times decrease, there is not one value a time, or a number is not finite.
+
+    Examples
+    --------
+    >>> half_time([0.0, 1.0, 2.0, 3.0], [[8.0, 0.0], [6.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
+    array([1.5, inf])
+    """
+    times = checks.times("times", times, ndim=1, ordered=True, least=None)
+    values = checks.array("values", values)
+    checks.need(values.ndim > 0 and len(values) == len(times), "values", f"{len(times)} records", values)
+    end = checks.array("end", values[-1] if end is None else end)
+    way = np.broadcast_to(end, np.broadcast_shapes(end.shape, values.shape[1:])) - values[0]
+    done = np.divide(values - values[0], way, out=np.zeros((len(times), *way.shape)), where=way != 0)
+    k = (done >= 0.5).argmax(axis=0)
+    after = np.take_along_axis(done, k[None], axis=0)[0]
+    before = np.take_along_axis(done, np.maximum(k - 1, 0)[None], axis=0)[0]
+    part = np.divide(0.5 - before, after - before, out=np.zeros(way.shape), where=after > before)
+    t = times[np.maximum(k - 1, 0)] * (1 - part) + times[k] * part
+    return np.where(after >= 0.5, t, np.inf)

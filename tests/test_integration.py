@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gdln.checks import Diverged
-from gdln.integration import METHODS, integrate, record
+from gdln.integration import METHODS, half_time, integrate, record
 from gdln.linear.modes import mode_strength
 
 
@@ -113,3 +113,28 @@ def test_steps_that_run_out_and_options_out_of_range_are_named():
     for bad in ({"method": "Euler"}, {"rtol": np.nan}, {"atol": -1.0}, {"max_steps": 0}):
         with pytest.raises(ValueError, match=f"^{next(iter(bad))} needs"):
             record(logistic, [0.1, 0.1], [0, 9], **bad)
+
+
+def test_half_times_of_a_logistic_are_those_of_its_formula():
+    s, a0 = np.array([2.0, 0.5]), 1e-3
+    times = np.linspace(0, 60, 60_001)
+    half = half_time(times, mode_strength(times[:, None], s, a0))
+    way = (a0 + s) / 2
+    np.testing.assert_allclose(half, np.log(way * (s - a0) / (a0 * (s - way))) / (2 * s), rtol=1e-5)
+    np.testing.assert_allclose(half_time(times, -3 * mode_strength(times[:, None], s, a0)), half)
+    early = half_time(times[:2000], mode_strength(times[:2000, None], s, a0), end=s)
+    assert early[0] == pytest.approx(half[0], rel=1e-5) and early[1] == np.inf
+
+
+def test_half_times_of_what_does_not_move_are_infinite_and_bad_records_are_named():
+    assert half_time([0.0, 1.0], [2.0, 2.0]) == np.inf
+    assert half_time([0.0], [2.0]) == np.inf
+    assert half_time([0.0, 1.0, 1.0], [0.0, 0.4, 1.0]) == 1.0  # a jump
+    for arguments, name in (
+        (([0.0, 1.0], [1.0]), "values"),
+        (([1.0, 0.0], [1.0, 2.0]), "times"),
+        (([0.0, 1.0], [1.0, np.nan]), "values"),
+        (([0.0, 1.0], [1.0, 2.0], np.nan), "end"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} needs"):
+            half_time(*arguments)

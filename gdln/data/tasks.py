@@ -10,6 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from gdln import checks
+
 
 @dataclass(frozen=True)
 class GatedTask:
@@ -234,9 +236,8 @@ def routing(mask, X=None, Y=None):
         If no route is trained, only one of ``X`` and ``Y`` is given, their lengths differ, there is no item, or
         a value is not finite.
     """
-    mask = np.asarray(mask, dtype=bool)
-    if mask.ndim != 2 or not mask.any():
-        raise ValueError(f"need a two-dimensional mask with a trained route, got shape {mask.shape}")
+    mask = checks.array("mask", mask, ndim=2, dtype=bool)
+    checks.need(mask.any(), "mask", "a trained route", mask)
     if (X is None) != (Y is None):
         raise ValueError("need both X and Y, or neither")
     if X is None:
@@ -388,9 +389,7 @@ def mask_components(mask):
     >>> mask_components(block_mask(6, 3))[0], mask_components(circulant_mask(6, 2))[0]
     (3, 1)
     """
-    mask = np.asarray(mask, dtype=bool)
-    if mask.ndim != 2:
-        raise ValueError(f"need a two-dimensional mask, got shape {mask.shape}")
+    mask = checks.array("mask", mask, ndim=2, dtype=bool)
     n_in, n_out = mask.shape
     adjacency = np.zeros((n_in + n_out, n_in + n_out), dtype=np.int8)
     adjacency[:n_in, n_in:] = mask

@@ -7,7 +7,7 @@ closed equation with a closed solution. The tangent kernel is made of the same s
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
+from scipy.linalg import solve_triangular
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def solve(times, weights, sigma_yx, tau=1.0):
     :math:`QQ^\top = Z M^{-1} Z^\top` with :math:`Z = e^{Ft}Q_0` and
     :math:`M = I + Q_0^\top\int_0^t e^{2Fs}ds\,Q_0`. In the eigenbasis of :math:`F` the growing part of
     :math:`Z` is proportional to a factor of :math:`M`, so one orthogonal factorisation gives the product and
-    no growing exponential is ever inverted; very long times are taken in legs (derived here).
+    no growing exponential is ever inverted. Growing exponentials are compared by their logarithms, so a time costs
+    the same however long it is (derived here).
     """
     W1, W2 = (np.asarray(W, dtype=float) for W in weights)
     sigma_yx, times = np.asarray(sigma_yx, dtype=float), np.atleast_1d(np.asarray(times, dtype=float))
@@ -169,12 +170,8 @@ def solve(times, weights, sigma_yx, tau=1.0):
     rates, frame = np.linalg.eigh(F)
     C = frame.T @ Q0
     grams = np.empty((times.size, n_in + n_out, n_in + n_out))
-    longest = 300 / max(np.abs(rates).max(), 1e-300)  # exponentials stay within the range of float64
     for i, t in enumerate(times / tau):
-        legs, factor = int(np.ceil(t / longest)), C
-        for _ in range(legs):
-            factor = _factor(t / legs, rates, factor)
-        factor = frame @ factor
+        factor = frame @ (_factor(t, rates, C) if t > 0 else C)
         grams[i] = factor @ factor.T
     return Moments(times, grams[:, :n_in, :n_in], grams[:, n_in:, :n_in], grams[:, n_in:, n_in:])
 
@@ -188,18 +185,36 @@ def _factor(t, rates, C):
     # decaying directions: an h x h matrix of order one
     low = np.linalg.cholesky(np.eye(h) + (C[~up].T * grown[~up]) @ C[~up])
     C = solve_triangular(low, C.T, lower=True).T
-    # growing directions: rows of very different size, largest first, which pivoted Householder respects
+    # growing directions: a factor of M has these rows times e^w, and the identity below
     gamma, rate = np.sqrt(grown[up]), rates[up]
-    top = rate.max() * t if rate.size else 0.0
-    rows = np.vstack([np.exp(rate * t - top)[:, None] * gamma[:, None] * C[up], np.exp(-top) * np.eye(h)])
-    order = np.argsort(-np.linalg.norm(rows, axis=1))
-    basis = np.empty((rows.shape[0], h))
-    basis[order] = qr(rows[order], mode="economic", pivoting=True)[0]
+    basis = _graded_basis(np.vstack([gamma[:, None] * C[up], np.eye(h)]), np.append(rate * t, np.zeros(h)))
     factor = np.empty((rates.size, h))
     factor[up] = basis[: rate.size] / gamma[:, None]
-    # the lower rows of the orthogonal factor are the inverse of the triangular one, up to the permutation
+    # the lower rows of the orthogonal factor are the inverse of the triangular one, up to a rotation
     factor[~up] = np.exp(rates[~up] * t)[:, None] * (C[~up] @ basis[rate.size :])
     return factor
+
+
+def _graded_basis(G, w):
+    r"""Orthonormal basis of the columns of :math:`\mathrm{diag}(e^w)\,G`, for any finite w.
+
+    Columns are eliminated with complete pivoting, the largest :math:`w_i + \ln|G_{ij}|` first. Combining columns
+    involves no exponential, and divided by its pivot a column holds numbers of at most one, so that what underflows
+    is negligible.
+    """
+    G, n = G.copy(), G.shape[1]
+    columns, pivots, left = np.empty_like(G), np.empty(n, dtype=int), np.ones(G.shape, dtype=bool)
+    with np.errstate(divide="ignore"):  # the logarithm of zero is minus infinity, never the largest
+        for k in range(n):
+            size = np.where(left, w[:, None] + np.log(np.abs(G)), -np.inf)
+            i, j = np.unravel_index(size.argmax(), G.shape)
+            pivots[k] = i
+            columns[:, k] = G[:, j] / G[i, j]
+            left[i], left[:, j] = False, False
+            G -= np.outer(columns[:, k], np.where(left.any(axis=0), G[i], 0.0))
+            G[i] = 0.0
+    grade = np.exp(np.minimum(w[:, None] - w[pivots], 700.0))  # above only where a column is zero
+    return np.linalg.qr(columns * grade)[0]
 
 
 def kernel_distance(moments, reference=0):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
+
 
 def simulate_chain(weights, s, dt, n_steps, d=1.0):
     r"""Gradient descent on the scalar weights of a chain.
@@ -30,8 +32,8 @@ def simulate_chain(weights, s, dt, n_steps, d=1.0):
     ------
     ValueError
         If there is no weight, the step is not positive, or a number is not finite.
-    FloatingPointError
-        If the weights diverge.
+    gdln.checks.Diverged
+        If the weights diverge; tells at which step.
     """
     weights = np.asarray(weights, dtype=float)
     if weights.ndim != 1 or weights.size == 0 or not np.isfinite([*weights, s, d]).all():
@@ -44,7 +46,7 @@ def simulate_chain(weights, s, dt, n_steps, d=1.0):
         others = np.array([np.prod(np.delete(b, l)) for l in range(b.size)])
         path[i + 1] = b + dt * (s - d * b.prod()) * others
         if not np.isfinite(path[i + 1]).all():
-            raise FloatingPointError(f"weights diverged by step {i + 1}; dt={dt} is too large")
+            raise checks.Diverged(f"weights diverged by step {i + 1}; dt={dt} is too large", step=i + 1)
     return path
 
 
@@ -162,15 +164,16 @@ def simulate(weights, sigma_yx, sigma_x, dt, n_steps, every=1, method="rk4", rat
     ------
     ValueError
         If shapes do not fit, a number of steps or the step is out of range, or the method is unknown.
-    FloatingPointError
-        If the weights diverge.
+    gdln.checks.Diverged
+        If the weights diverge; tells at which step.
     """
     _check_steps(dt, n_steps, every)
     if len(weights) == 0 or len(weights if rates is None else rates) != len(weights):
         raise ValueError(
             f"need at least one layer and a rate for each, got {len(weights)} layers, rates {rates}"
         )
-    weights = [np.array(W, dtype=float) for W in weights]
+    weights = [checks.array(f"weights[{k}]", W, ndim=2, copy=True) for k, W in enumerate(weights)]
+    rates = None if rates is None else checks.array("rates", rates, ndim=1)
     sigma_yx, sigma_x = _checked(sigma_yx, sigma_x)
     shapes = [W.shape for W in weights]
     chained = all(a[0] == b[1] for a, b in zip(shapes[:-1], shapes[1:], strict=True))
@@ -191,7 +194,7 @@ def simulate(weights, sigma_yx, sigma_x, dt, n_steps, every=1, method="rk4", rat
         weights = [W + dt * k for W, k in zip(weights, slope, strict=True)]
         if step % every == 0 or step == n_steps:
             if not all(np.isfinite(W).all() for W in weights):
-                raise FloatingPointError(f"weights diverged by step {step}; dt={dt} is too large")
+                raise checks.Diverged(f"weights diverged by step {step}; dt={dt} is too large", step=step)
         if step % every == 0:
             kept.append(weights)
             steps.append(step)
@@ -218,7 +221,7 @@ def _check_steps(dt, n_steps, every=1):
 
 
 def _checked(sigma_yx, sigma_x):
-    sigma_yx, sigma_x = np.asarray(sigma_yx, dtype=float), np.asarray(sigma_x, dtype=float)
+    sigma_yx, sigma_x = checks.array("sigma_yx", sigma_yx), checks.array("sigma_x", sigma_x)
     n = sigma_yx.shape[-1]
     if sigma_yx.ndim != 2 or sigma_x.shape != (n, n):
         raise ValueError(

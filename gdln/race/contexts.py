@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
 from gdln.data.tasks import hierarchical
 from gdln.race.graph import GatedGraph, correlations
 
@@ -157,22 +158,23 @@ def simulate_gates(W1, W2, gates, task, lr, n_steps, every=1):
 
     Raises
     ------
-    ValueError
-        If shapes do not fit or the step is not positive.
-    FloatingPointError
-        If the descent diverges.
+    TypeError, ValueError
+        If shapes do not fit, a count or the step is not positive, or a number is not finite; names the argument.
+    gdln.checks.Diverged
+        If the descent diverges; tells at which step.
     """
-    W1, W2, gates = (np.array(a, dtype=float) for a in (W1, W2, gates))
+    W1, W2 = checks.array("W1", W1, ndim=3, copy=True), checks.array("W2", W2, ndim=3, copy=True)
+    gates = checks.array("gates", gates, ndim=(2, 3))
+    lr, n_steps = checks.positive("lr", lr), checks.count("n_steps", n_steps, least=0)
+    every = checks.count("every", every)
+    checks.array("task.X", task.X, ndim=2), checks.array("task.Y", task.Y, ndim=2)
     n = len(task.X)
     if W1.ndim != 3 or W2.ndim != 3 or gates.shape[-2:] != (n, W1.shape[1]) or W2.shape[-1] != W1.shape[1]:
         raise ValueError(f"layers and gates do not fit: {W1.shape}, {W2.shape}, {gates.shape}")
-    if lr <= 0:
-        raise ValueError(f"need a positive step, got lr={lr}")
     losses = []
     with np.errstate(over="ignore", invalid="ignore"):  # a divergence is reported, not warned of
         for step in range(n_steps + 1):
-            if not np.isfinite(W2).all():
-                raise FloatingPointError(f"gradient descent diverged before step {step}; try lr below {lr}")
+            checks.still_finite(W2, f"gradient descent with lr={lr}", step=step)
             hidden = gates * (task.X @ W1.swapaxes(-1, -2))
             error = task.Y - hidden @ W2.swapaxes(-1, -2)
             if step % every == 0:

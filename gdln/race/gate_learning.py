@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
+
 
 @dataclass(frozen=True)
 class BlockedRun:
@@ -86,6 +88,7 @@ def regulariser_slope(c, strength):
     return strength * (c.sum(axis=-1, keepdims=True) - 1 + np.minimum(c, 0))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a divergence is reported, not warned of
 def simulate_blocks(
     W, c, teachers, tau_c, *, strength=1.0, block_time=10.0, n_blocks=10, dt=0.01, every=10, tau_w=1.0
 ):
@@ -121,31 +124,42 @@ def simulate_blocks(
 
     Raises
     ------
-    ValueError
-        If shapes do not fit, a time is not positive, or the step is too long for the gates.
+    TypeError, ValueError
+        If shapes do not fit, a time or a count is not positive, a number is not finite, or the step is too long for
+        the gates.
+    gdln.checks.Diverged
+        If the gates or the weights stop being finite; tells at which time.
 
     Notes
     -----
     The model is that of Sandbrink et al. (2024); the regulariser and the white inputs are this book's choice.
     """
-    W, c, teachers = (np.array(a, dtype=float) for a in (W, c, teachers))
+    W, c, teachers = (
+        checks.array(name, a, copy=True) for name, a in (("W", W), ("c", c), ("teachers", teachers))
+    )
+    tau_c = checks.positive("tau_c", tau_c, infinite=True)
+    tau_w, block_time, dt = (
+        checks.positive(name, a) for name, a in (("tau_w", tau_w), ("block_time", block_time), ("dt", dt))
+    )
+    strength = checks.nonnegative("strength", strength)
+    n_blocks, every = checks.count("n_blocks", n_blocks), checks.count("every", every)
     if W.ndim != 4 or c.shape != W.shape[:2] or teachers.shape[::2] != W.shape[::2] or teachers.ndim != 4:
         raise ValueError(
             f"need W (seeds, paths, n, n), c (seeds, paths), teachers (seeds, tasks, n, n), "
             f"got {W.shape}, {c.shape}, {teachers.shape}"
         )
-    if min(tau_c, tau_w, block_time, dt) <= 0 or strength < 0:
-        raise ValueError(f"need positive times, got {tau_c=}, {tau_w=}, {block_time=}, {dt=}, {strength=}")
     if dt * max(1.0, strength * c.shape[1]) > tau_c:
         raise ValueError(f"the gates need a step below tau_c / max(1, paths * strength), got {dt=}, {tau_c=}")
     n, n_tasks = W.shape[-1], teachers.shape[1]
     steps = round(block_time / dt)
+    checks.need(steps > 0, "dt", f"a step no longer than block_time={block_time}", dt)
     size = np.linalg.norm(teachers, axis=(-2, -1))
     records = []
     for step in range(steps * n_blocks + 1):
         block = min(step // steps, n_blocks - 1)
         target = teachers[:, block % n_tasks]
         error = target - np.einsum("sp,spij->sij", c, W)
+        checks.still_finite(error, f"training with dt={dt}", time=step * dt)
         if step % every == 0:
             loss = (error**2).sum(axis=(-2, -1)) / (target**2).sum(axis=(-2, -1))
             overlap = np.einsum("spij,skij->spk", W, teachers)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gdln import checks
 from gdln.data import images, tasks
 from gdln.nets.mlp import initial_weights
 
@@ -92,7 +93,9 @@ class PathwayNetwork(nn.Module):
 
     def _backward_phi_(self, gradient, h):
         """Multiply in place by the slope at activity ``h`` (which has the sign of its argument)."""
-        return gradient if self.activation == "linear" else gradient.mul_(torch.where(h > 0, 1.0, SLOPE))
+        # numbers in the type of h: two Python numbers would be chosen from in single precision
+        slopes = h.new_tensor([SLOPE, 1.0])
+        return gradient if self.activation == "linear" else gradient.mul_(torch.where(h > 0, *slopes.flip(0)))
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,7 @@ def trained_routes(mask):
     ValueError
         If an input domain has no trained route.
     """
-    mask = np.asarray(mask, dtype=bool)
-    if mask.ndim != 2 or mask.size == 0:
-        raise ValueError(f"need a two-dimensional mask, got shape {mask.shape}")
+    mask = checks.array("mask", mask, ndim=2, dtype=bool)
     counts = mask.sum(axis=1)
     if counts.min() < 1:
         raise ValueError(f"every input domain needs a trained route, got a mask with counts {counts}")
@@ -283,12 +284,13 @@ def train(
 
     Raises
     ------
-    FloatingPointError
-        If the loss is not finite; names the step.
-    ValueError
-        If shapes do not match or a setting is out of range.
+    gdln.checks.Diverged
+        If the loss is not finite; names the epoch.
+    TypeError, ValueError
+        If shapes do not match, a setting is out of range, an image is not finite, or the mask holds anything but
+        booleans, zeros and ones.
     """
-    mask = np.asarray(mask, dtype=bool)
+    mask = checks.array("mask", mask, ndim=2, dtype=bool)
     M, n, n_pixels = x.shape
     expected = (len(network.encoders), len(network.decoders))
     if mask.shape != expected or M != mask.shape[0] or targets.shape != (mask.shape[1], n):
@@ -303,6 +305,8 @@ def train(
         )
     if record_every is not None and record_every < 1:
         raise ValueError(f"need record_every >= 1 or None, got {record_every}")
+    for name, images_ in (("x", x), ("test", test[0])):
+        checks.need(bool(images_.isfinite().all()), name, "finite images", images_)
     n_classes = network.decoders.shape[1]
     if not 0 <= int(targets.min()) <= int(targets.max()) < n_classes:
         raise ValueError(f"need classes 0..{n_classes - 1}, got {int(targets.min())}..{int(targets.max())}")
@@ -328,8 +332,9 @@ def train(
                     if i % 100 == 0:  # rare pixels: their momentum must not become denormal
                         v[v.abs() < 1e-25] = 0.0
         if not math.isfinite(total):
-            raise FloatingPointError(
-                f"training diverged in epoch {epoch}: loss {total / n_batches:.3g} with lr={lr}; try a smaller one"
+            raise checks.Diverged(
+                f"training diverged in epoch {epoch}: loss {total / n_batches:.3g} with lr={lr}; try a smaller one",
+                step=epoch,
             )
         if epoch == n_epochs or (record_every and epoch % record_every == 0):
             records.append((epoch, total / n_batches, accuracy(network, *test)))

@@ -161,20 +161,24 @@ def simulate(graph, weights, inputs, targets, times, gates=None, tau=1.0, rtol=1
         return np.concatenate([-grad[e].ravel() for e in shapes]) / tau
 
     start = np.concatenate([weights[e].ravel() for e in shapes])
-    # near rest the integrator takes steps so long that its interpolant is worse than its steps
-    longest = np.diff(times).max(initial=0.0) or np.inf
+    distinct, back = np.unique(times, return_inverse=True)
+    states = start[:, None]
     with np.errstate(
         over="ignore", invalid="ignore", divide="ignore"
     ):  # a divergence is reported, not warned of
         # the first step is chosen from this slope: a NaN would make it NaN, and the run endless
-        checks.still_finite(slope(times[0], start), "the slope of the weights", time=times[0])
-        flow = solve_ivp(
-            slope, (times[0], times[-1]), start, "DOP853", times, rtol=rtol, atol=atol, max_step=longest
-        )
-    if not flow.success or not np.isfinite(flow.y).all():
-        raise checks.Diverged(f"the flow stopped at t={reached:.4g}: {flow.message}", time=reached)
-    values = np.array([_chain_rule(graph, unpack(y), inputs, targets, columns, n)[0] for y in flow.y.T])
-    stacked = {e: np.moveaxis(W, -1, 0) for e, W in unpack(flow.y).items()}
+        checks.still_finite(slope(times[0], start), "the slope of the weights", time=reached)
+        if distinct.size > 1:
+            span, options = (distinct[0], distinct[-1]), {"rtol": rtol, "atol": atol}
+            # near rest the integrator takes steps so long that its interpolant is worse than its steps
+            options["max_step"] = np.diff(distinct).max()
+            flow = solve_ivp(slope, span, start, "DOP853", distinct, **options)
+            states = flow.y
+            if not flow.success or not np.isfinite(states).all():
+                raise checks.Diverged(f"the flow stopped at t={reached:.4g}: {flow.message}", time=reached)
+    states = states[:, back]
+    values = np.array([_chain_rule(graph, unpack(y), inputs, targets, columns, n)[0] for y in states.T])
+    stacked = {e: np.moveaxis(W, -1, 0) for e, W in unpack(states).items()}
     return Trajectory(times, values, stacked)
 
 

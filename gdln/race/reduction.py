@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from gdln import checks
-from gdln.integration import integrate
+from gdln.integration import half_time, integrate
 from gdln.linear.modes import mode_strength
 from gdln.race.bases import Bases, diagonalise
 from gdln.race.graph import GatedGraph, path_product
@@ -38,6 +38,11 @@ class ReducedRun:
     B: np.ndarray
     paths: np.ndarray
     loss: np.ndarray
+
+    @property
+    def half_time(self):
+        """Half-way time of every path and mode, shape (n_paths, n_modes), see :func:`gdln.integration.half_time`."""
+        return half_time(self.times, self.paths)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gdln import checks
-from gdln.integration import integrate
+from gdln.integration import half_time, integrate
 from gdln.linear.modes import depth_time
 
 
@@ -39,6 +39,11 @@ class RoutingRun:
     def strength(self):
         """Strength of a route, shape (n_times, n_modes)."""
         return self.B1 * self.B2**self.n_hidden * self.B3
+
+    @property
+    def half_time(self):
+        """Half-way time of the strength of a route, shape (n_modes,), see :func:`gdln.integration.half_time`."""
+        return half_time(self.times, self.strength)
 
 
 def solve_routing(S, D, n_domains, b0, times, n_hidden=1, tau=1.0, rtol=1e-11, atol=1e-14):
@@ -448,6 +453,11 @@ class SharedRun:
     def share(self):
         """Fraction of the output the shared path carries, shape (n_times, n_modes)."""
         return self.shared / (self.shared + self.dedicated)
+
+    @property
+    def half_time(self):
+        """Half-way time of what both give together, shape (n_modes,), see :func:`gdln.integration.half_time`."""
+        return half_time(self.times, self.shared + self.dedicated)
 
 
 def solve_shared_and_dedicated(S, D, n_domains, b0, times, tau=1.0, rtol=1e-11, atol=1e-14):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -38,7 +40,11 @@ class RoutingRun:
     steps, times : ndarray, shape (n_records,)
         Steps taken, and their number times the step size.
     trained, untrained : ndarray, shape (n_seeds, n_records)
-        Half the squared error, summed over items, averaged over trained and untrained routes (NaN if none).
+        Half the squared error, summed over items, averaged over trained and untrained routes (NaN if none): the
+        measure of Saxe et al. 2022, Fig. 5c and 6b.
+    loss : ndarray, shape (n_seeds, n_records)
+        The loss that is descended, ``trained`` averaged over items instead of summed;
+        :func:`gdln.race.routing.routing_loss` is its theory.
     weights : Weights
         At the end.
     singular_values : dict of str to ndarray, or None
@@ -50,6 +56,7 @@ class RoutingRun:
     times: np.ndarray
     trained: np.ndarray
     untrained: np.ndarray
+    loss: np.ndarray
     weights: Weights
     singular_values: dict | None = None
 
@@ -184,7 +191,7 @@ def route_errors(weights, task):
     errors : ndarray, shape (n_seeds, n_domains_in, n_domains_out)
         The measure of Saxe et al. 2022, Fig. 5c and 6b.
     """
-    _check_fit(weights, task)
+    weights = _checked(weights, task)
     S, M, H, n_in = weights.encoders.shape
     C = _stack_rows(weights.decoders)
     A = weights.encoders.transpose(0, 2, 1, 3).reshape(S, H, M * n_in)
@@ -216,7 +223,7 @@ def mirrored(weights, task):
     ValueError
         If the hidden layers are narrower than the rank of the target: the determinant is zero then.
     """
-    _check_fit(weights, task)
+    weights = _checked(weights, task)
     S, M, H, n_in = weights.encoders.shape
     A = weights.encoders.transpose(0, 2, 1, 3).reshape(S, H, M * n_in)
     total = _blocks(_stack_rows(weights.decoders) @ weights.shared @ A, weights)
@@ -247,7 +254,7 @@ def code_similarity(weights, task):
     ValueError
         If there is one input domain only, or a code is zero.
     """
-    _check_fit(weights, task)
+    weights = _checked(weights, task)
     codes = weights.encoders @ task.X.T
     norms, M = np.linalg.norm(codes, axis=-2, keepdims=True), codes.shape[1]
     if M < 2 or not (norms > 0).all():
@@ -257,6 +264,7 @@ def code_similarity(weights, task):
     return (gram.sum(axis=(1, 2)) - np.trace(gram, axis1=1, axis2=2)) / (M * (M - 1))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a divergence is reported, not warned of
 def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
     r"""Full-batch gradient descent on the loss averaged over trained routes.
 
@@ -286,23 +294,26 @@ def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
 
     Raises
     ------
-    FloatingPointError
+    gdln.checks.Diverged
         If the error is not finite; names the step.
-    ValueError
-        If a setting is not positive, or weights and task do not match.
+    TypeError, ValueError
+        If a setting is not positive, weights and task do not match, or a number is not finite.
     """
-    _check_fit(weights, task)
-    if not dt > 0 or n_steps < 0 or record_every < 1:
-        raise ValueError(
-            f"need dt > 0, n_steps >= 0, record_every >= 1, got {dt}, {n_steps} and {record_every}"
-        )
+    weights = _checked(weights, task)
+    dt = checks.positive("dt", dt)
+    n_steps, record_every = (
+        checks.count("n_steps", n_steps, least=0),
+        checks.count("record_every", record_every),
+    )
     S, M, H, n_in = weights.encoders.shape
     n_out = weights.decoders.shape[-2]
-    A = weights.encoders.transpose(0, 2, 1, 3).reshape(S, H, M * n_in)
-    C, W = _stack_rows(weights.decoders), weights.shared.copy()
+    A = weights.encoders.transpose(0, 2, 1, 3).reshape(S, H, M * n_in)  # of `_checked`, so ours to write in
+    C, W = _stack_rows(weights.decoders), weights.shared
     share = np.kron(task.mask.T / task.mask.sum(), np.ones((n_out, n_in)))
     target = share * np.tile(task.sigma_yx, task.mask.T.shape)
-    identity = np.allclose(task.sigma_x, task.sigma_x[0, 0] * np.eye(n_in), rtol=0, atol=1e-15)
+    identity = np.allclose(
+        task.sigma_x, task.sigma_x[0, 0] * np.eye(n_in), rtol=0, atol=4e-15 * task.sigma_x[0, 0]
+    )
     scale = task.sigma_x[0, 0] * share if identity else None
     mask, steps, errors, spectra = task.mask, [], [], []
     for step in range(n_steps + 1):
@@ -316,7 +327,7 @@ def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
                 spectra.append(_spectra(_split(A, W, C, weights)))
             if not np.isfinite(errors[-1][:, mask]).all():
                 worst = np.abs(errors[-1]).max()
-                raise FloatingPointError(f"diverged by step {step}: error {worst:.3g} with dt={dt}")
+                raise checks.Diverged(f"diverged by step {step}: error {worst:.3g} with dt={dt}", step=step)
         if step == n_steps:
             break
         if identity:
@@ -331,13 +342,16 @@ def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
         A += dA
         W += dW
         C += dC
+        checks.still_finite(W, f"gradient descent with dt={dt}", step=step + 1)
     errors = np.stack(errors, axis=1)
+    trained = errors[..., mask].mean(axis=-1)
     nothing = np.full(errors.shape[:2], math.nan)
     return RoutingRun(
         steps=np.array(steps),
         times=dt * np.array(steps),
-        trained=errors[..., mask].mean(axis=-1),
+        trained=trained,
         untrained=errors[..., ~mask].mean(axis=-1) if (~mask).any() else nothing,
+        loss=trained / len(task.X),
         weights=_split(A, W, C, weights),
         singular_values={k: np.stack([s[k] for s in spectra], axis=1) for k in spectra[0]}
         if spectra
@@ -345,14 +359,26 @@ def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
     )
 
 
-def _check_fit(weights, task):
+def _checked(weights, task):
+    """Weights in arrays of their own, finite and in the shapes of the task, which must be finite, too."""
     n_in, n_out = task.mask.shape
-    E, D = weights.encoders.shape, weights.decoders.shape
-    if (E[1], E[3]) != (n_in, task.X.shape[1]) or D[1:3] != (n_out, task.Y.shape[1]):
-        raise ValueError(
-            f"need {n_in} input domains of {task.X.shape[1]} inputs and {n_out} output domains of "
-            f"{task.Y.shape[1]} outputs, got encoders {E} and decoders {D}"
-        )
+    checks.array("task.X", task.X, ndim=2), checks.array("task.Y", task.Y, ndim=2)
+    shapes = {
+        "encoders": ("n_seeds", n_in, "n_hidden", task.X.shape[1]),
+        "shared": ("n_seeds", "n_hidden", "n_hidden"),
+        "decoders": ("n_seeds", n_out, task.Y.shape[1], "n_hidden"),
+    }
+    found = Weights(
+        **{
+            k: checks.array(f"weights.{k}", getattr(weights, k), shape=s, copy=True)
+            for k, s in shapes.items()
+        }
+    )
+    sizes = {(*w.shape[:1], w.shape[-1]) for w in (found.shared, found.decoders)}
+    sizes.add((len(found.encoders), found.encoders.shape[2]))
+    shapes = [w.shape for w in vars(found).values()]
+    checks.need(len(sizes) == 1, "weights", "one number of seeds and one hidden width in all maps", shapes)
+    return found
 
 
 def _split(A, W, C, like):

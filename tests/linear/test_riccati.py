@@ -1,9 +1,11 @@
+import time
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 from gdln.linear import riccati
-from gdln.linear.modes import mode_strength_unbalanced
+from gdln.linear.modes import mode_strength, mode_strength_unbalanced
 
 
 def weight_flow(weights, sigma_yx, times):
@@ -131,3 +133,32 @@ def test_strong_imbalance_keeps_the_kernel():
 def test_impossible_arguments_are_refused(call):
     with pytest.raises(ValueError, match="need"):
         call()
+
+
+def test_a_time_costs_the_same_however_long_it_is_and_slow_modes_are_on_time():
+    s, a0 = np.array([1.0, 1e-3, 1e-6, 1e-9]), 1e-4
+    times = np.array([0.0, 1.0, 10.0, 1e3, 1e4, 1e6, 7e6, 1e9, 6e9, 1e15])
+    eye = np.eye(4)
+    weights = riccati.lambda_balanced_weights((eye, eye), 0.0, a0, 4, np.random.default_rng(0))
+    began = time.process_time()
+    maps = riccati.solve(times, weights, np.diag(s)).maps
+    assert time.process_time() - began < 1
+    expected = mode_strength(times[:, None], s, a0)
+    # rounding in the eigenvectors mixes modes by 1e-16 of the strongest
+    np.testing.assert_allclose(np.diagonal(maps, axis1=1, axis2=2), expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("imbalance", [-1.0, 0.0, 0.5])
+def test_half_the_time_twice_is_the_whole_time(imbalance):
+    rng = np.random.default_rng(3)
+    sigma = task(4, 5, rng)
+    weights = riccati.lambda_balanced_weights((4, 5), imbalance, 0.2, 3, rng)
+    for t in (1.0, 40.0, 1e3, 1e6):
+        half = riccati.solve([t / 2], weights, sigma)
+        gram = np.block([[half.inputs[0], half.maps[0].T], [half.maps[0], half.outputs[0]]])
+        values, vectors = np.linalg.eigh(gram)
+        Q = vectors[:, -3:] * np.sqrt(
+            values[-3:]
+        )  # weights with these moments, up to a rotation of the hidden layer
+        whole = riccati.solve([t], weights, sigma).maps
+        np.testing.assert_allclose(riccati.solve([t / 2], [Q[:5].T, Q[5:]], sigma).maps, whole, atol=1e-12)

@@ -74,7 +74,18 @@ def test_bad_arguments_are_named():
         contexts.module_gates(task, [(0,), (7,)])
     with pytest.raises(ValueError, match="do not fit"):
         contexts.simulate_gates(W1, W2, np.ones((8, 3)), task, 0.1, 1)
-    with pytest.raises(ValueError, match="positive step"):
+    with pytest.raises(ValueError, match="lr needs a number above 0"):
         contexts.simulate_gates(W1, W2, np.ones((8, 4)), task, 0.0, 1)
-    with pytest.raises(FloatingPointError, match="diverged before step"):
+    with pytest.raises(FloatingPointError, match="diverged at step"):
         contexts.simulate_gates(W1, W2, np.ones((8, 4)), task, 50.0, 200)
+
+
+def test_nan_is_blamed_on_the_argument_that_holds_it():
+    task = contexts.items_in_contexts(2)
+    W1, W2 = layers(task, 4)
+    gates = np.ones((8, 4))
+    for name in ("W1", "W2", "gates"):
+        given = {"W1": W1.copy(), "W2": W2.copy(), "gates": gates.copy()}
+        given[name].flat[0] = np.nan
+        with pytest.raises(ValueError, match=f"^{name} needs finite"):
+            contexts.simulate_gates(task=task, lr=0.1, n_steps=2, **given)

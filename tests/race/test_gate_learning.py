@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gdln.checks import Diverged
 from gdln.race import gate_learning as lg
 
 
@@ -79,7 +80,7 @@ def test_bad_arguments_are_named():
     W, c, T = start()
     with pytest.raises(ValueError, match="got"):
         lg.simulate_blocks(W, c[:, :1], T, 0.1)
-    with pytest.raises(ValueError, match="positive times"):
+    with pytest.raises(ValueError, match="tau_c needs a number above 0"):
         lg.simulate_blocks(W, c, T, -1.0)
     with pytest.raises(ValueError, match="step below"):
         lg.simulate_blocks(W, c, T, 1e-3)
@@ -87,3 +88,15 @@ def test_bad_arguments_are_named():
         lg.orthogonal_teachers(0, 4, 1, np.random.default_rng(0))
     with pytest.raises(ValueError, match="positive window"):
         lg.switch_loss(lg.simulate_blocks(W, c, T, 0.1, n_blocks=1), 0.0)
+
+
+def test_nan_is_blamed_on_the_argument_and_a_divergence_ends_at_once():
+    W, c, T = start()
+    for k, name in enumerate(("W", "c", "teachers")):
+        given = [a.copy() for a in (W, c, T)]
+        given[k].flat[0] = np.nan
+        with pytest.raises(ValueError, match=f"^{name} needs finite"):
+            lg.simulate_blocks(*given, 0.1)
+    with pytest.raises(Diverged, match="diverged at t=") as caught:
+        lg.simulate_blocks(1e3 * W, 1e3 * c, T, 1.0, dt=0.5, block_time=1e4, strength=0.0, every=10**6)
+    assert caught.value.time < 100

@@ -35,7 +35,9 @@ def test_the_written_gradients_are_those_of_autograd_for_any_mask(batch, activat
     torch.testing.assert_close(loss, expected.detach())
     reference = torch.autograd.grad(expected, [net.encoders, net.shared, net.decoders])
     for ours, theirs in zip(gradients, reference, strict=True):
-        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(
+            ours, theirs, rtol=1e-11, atol=1e-13
+        )  # a slope in float32 is wrong by 2e-8
 
 
 def test_a_route_is_the_composition_of_its_three_maps(batch):
@@ -144,7 +146,7 @@ def test_bad_settings_are_refused(batch):
     generator = seed["generator"]
     with pytest.raises(ValueError, match="trained route"):
         pathways.trained_routes([[True, False], [False, False]])
-    with pytest.raises(ValueError, match="two-dimensional"):
+    with pytest.raises(ValueError, match="mask needs 2 dimensions"):
         pathways.trained_routes([True, False])
     with pytest.raises(ValueError, match="need classes"):
         pathways.train(make(), x, targets + 100, MASKS[0], 0.1, 1, batch_size=4, **seed)
@@ -169,6 +171,7 @@ def test_a_diverging_run_says_so(batch):
         pathways.train(make(), 1e30 * x, targets, MASKS[0], 1e30, 5, batch_size=8, **seed)
 
 
+<<<<<<< HEAD
 def test_permuted_domains_reorder_pixels_and_rotated_ones_do_not(monkeypatch):
     base = images.digits()
     parts = base.split(30, np.random.default_rng(0))[0], base.subset(slice(5))
@@ -184,3 +187,21 @@ def test_permuted_domains_reorder_pixels_and_rotated_ones_do_not(monkeypatch):
         made["rotated"][0], X, atol=1e-6
     )  # the first domain is rotated by zero degrees
     assert not np.allclose(made["permuted"][0], X, atol=0.1)
+=======
+@pytest.mark.parametrize(
+    "mask", [np.array([["", "1"], ["1", "0"]]), [[np.nan, 1.0], [1.0, 1.0]], [[2, 0], [0, 1]]]
+)
+def test_a_mask_of_anything_but_booleans_zeros_and_ones_is_refused(mask):
+    with pytest.raises((TypeError, ValueError), match="mask needs booleans, or zeros and ones"):
+        pathways.trained_routes(mask)
+
+
+def test_images_that_are_not_finite_are_named_before_training_starts(batch):
+    x, targets = batch
+    bad = x.clone()
+    bad[0, 0, 0] = torch.nan
+    options = {"generator": torch.Generator(), "batch_size": 2}
+    for train, test, name in ((bad, x, "x needs finite"), (x, bad, "test needs finite")):
+        with pytest.raises(ValueError, match=name):
+            pathways.train(make(), train, targets, MASKS[0], 0.1, 1, test=(test, targets), **options)
+>>>>>>> c392cf5 (race: name NaN where it enters, change no argument, time every solved race)

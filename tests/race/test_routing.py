@@ -129,7 +129,7 @@ def test_descent_on_one_block_approaches_the_theory_of_sharing_at_first_order():
     for dt in (0.04, 0.02):
         run = routing_simulation.simulate(start, task, dt, round(16 / dt), record_every=round(0.4 / dt))
         a = routing.solve_sharing(s, D, 6, 4, 0.2, 9 * run.times).strength
-        error.append(np.abs(routing.routing_loss(a, s, D, yy) - run.trained[0] / 4).max())
+        error.append(np.abs(routing.routing_loss(a, s, D, yy) - run.loss[0]).max())
     assert 1.7 < error[0] / error[1] < 2.3
 
 
@@ -147,7 +147,10 @@ def test_descent_on_one_block_approaches_the_theory_of_sharing_at_first_order():
         (lambda: routing.speed_up([4, 0.9]), "n_shared needs numbers of at least 1, got 0.9"),
         (lambda: routing.escape_time(S[0], 7, -0.01, 0.2), "C needs numbers of at least 0, got -0.01"),
         (lambda: routing.escape_time(S[0], 7, 0.01, 0.0), "b2 needs numbers above 0"),
-        (lambda: routing.escape_strength([0.0, 1.0], S[0], 7, -0.01, 0.2), "C needs numbers of at least 0, got -0.01"),
+        (
+            lambda: routing.escape_strength([0.0, 1.0], S[0], 7, -0.01, 0.2),
+            "C needs numbers of at least 0, got -0.01",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_came(call, message):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from gdln.checks import Diverged
 from gdln.data import tasks
 from gdln.race import graph, routing_simulation
 
@@ -116,7 +117,7 @@ def test_bad_settings_and_diverging_runs_are_named(rng):
         routing_simulation.simulate(start, task, 0.0, 1)
     with pytest.raises(FloatingPointError, match="diverged by step"), np.errstate(all="ignore"):
         routing_simulation.simulate(start, task, 100.0, 50)
-    with pytest.raises(ValueError, match="need 4 input domains"):
+    with pytest.raises(ValueError, match=r"weights.encoders needs shape \(n_seeds, 4"):
         routing_simulation.simulate(start, tasks.routing(tasks.circulant_mask(4, 2)), 0.1, 1)
     with pytest.raises(ValueError, match="need lr > 0"):
         routing_simulation.epoch_time(task, -0.1)
@@ -159,3 +160,54 @@ def test_orientation_is_not_asked_of_a_hidden_layer_that_cannot_have_one(rng):
     task = tasks.routing(tasks.circulant_mask(3, 2))
     with pytest.raises(ValueError, match="need n_hidden >= 4"):
         routing_simulation.mirrored(routing_simulation.orthogonal_weights(task, 3, 0.2, 1, rng), task)
+
+
+@pytest.mark.parametrize(("M", "n_hidden", "n_seeds"), [(1, 1, 1), (1, 3, 2), (3, 1, 1), (2, 4, 3)])
+def test_the_weights_that_come_in_stay_as_they_are(M, n_hidden, n_seeds, rng):
+    task = tasks.routing(np.ones((M, M)))
+    start = routing_simulation.orthogonal_weights(task, n_hidden, 0.5, n_seeds, rng)
+    before = {name: w.copy() for name, w in vars(start).items()}
+    run = routing_simulation.simulate(start, task, 0.1, 5)
+    for name, w in vars(start).items():
+        np.testing.assert_array_equal(w, before[name])
+        w.flags.writeable = False
+        assert not np.shares_memory(w, getattr(run.weights, name))
+    np.testing.assert_array_equal(routing_simulation.simulate(start, task, 0.1, 5).trained, run.trained)
+
+
+def test_the_loss_is_what_a_small_step_lowers_by_its_squared_gradient(rng):
+    task = tasks.routing(tasks.circulant_mask(3, 2))
+    start = routing_simulation.orthogonal_weights(task, 6, 0.7, 1, rng)
+    dt = 1e-6
+    run = routing_simulation.simulate(start, task, dt, 1)
+    squared = sum(
+        np.square((getattr(run.weights, name) - getattr(start, name)) / dt).sum() for name in vars(start)
+    )
+    assert (run.loss[0, 0] - run.loss[0, 1]) / dt == pytest.approx(squared, rel=1e-4)
+
+
+def test_nan_is_blamed_on_the_argument_that_holds_it_and_divergence_on_the_step(rng):
+    task = tasks.routing(tasks.circulant_mask(3, 2))
+    start = routing_simulation.orthogonal_weights(task, 4, 0.3, 1, rng)
+    X = task.X.copy()
+    X[0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"task\.X needs finite"):
+        routing_simulation.simulate(start, tasks.RoutingTask(X, task.Y, task.mask), 0.1, 3)
+    start.shared[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"weights\.shared needs finite"):
+        routing_simulation.simulate(start, task, 0.1, 3)
+    start.shared[0, 0, 0] = 0.3
+    with pytest.raises(Diverged, match="diverged at step") as caught:  # long before a record is due
+        routing_simulation.simulate(start, task, 50.0, 10**7, record_every=10**7)
+    assert caught.value.step < 50
+
+
+def test_small_inputs_with_unequal_variances_are_not_taken_for_white_ones(rng):
+    """Inputs times c with encoders over c are the same problem, and the first step of the shared map the same."""
+    X, Y = np.diag([1.0, 2.0, 3.0]), np.eye(3)
+    start = routing_simulation.orthogonal_weights(tasks.routing([[True]], X, Y), 3, 0.5, 1, rng)
+    c = 1e-9
+    small = routing_simulation.Weights(start.encoders / c, start.shared, start.decoders)
+    one = routing_simulation.simulate(start, tasks.routing([[True]], X, Y), 1e-3, 1).weights
+    two = routing_simulation.simulate(small, tasks.routing([[True]], c * X, Y), 1e-3, 1).weights
+    np.testing.assert_allclose(two.shared, one.shared, rtol=1e-12)

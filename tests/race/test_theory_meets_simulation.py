@@ -96,7 +96,7 @@ def test_descent_approaches_the_routing_flow_at_first_order():
     for dt in (0.04, 0.02):
         run = routing_simulation.simulate(weights, task, dt, round(20 / dt), record_every=round(1 / dt))
         a = routing.solve_routing(S, D, 7, 0.2, run.times).strength
-        error.append(np.abs(routing.routing_loss(a, S, D, (task.Y**2).sum() / 4) - run.trained[0] / 4).max())
+        error.append(np.abs(routing.routing_loss(a, S, D, (task.Y**2).sum() / 4) - run.loss[0]).max())
     assert 1.7 < error[0] / error[1] < 2.3
 
 
