@@ -171,7 +171,6 @@ def test_a_diverging_run_says_so(batch):
         pathways.train(make(), 1e30 * x, targets, MASKS[0], 1e30, 5, batch_size=8, **seed)
 
 
-<<<<<<< HEAD
 def test_permuted_domains_reorder_pixels_and_rotated_ones_do_not(monkeypatch):
     base = images.digits()
     parts = base.split(30, np.random.default_rng(0))[0], base.subset(slice(5))
@@ -187,7 +186,8 @@ def test_permuted_domains_reorder_pixels_and_rotated_ones_do_not(monkeypatch):
         made["rotated"][0], X, atol=1e-6
     )  # the first domain is rotated by zero degrees
     assert not np.allclose(made["permuted"][0], X, atol=0.1)
-=======
+
+
 @pytest.mark.parametrize(
     "mask", [np.array([["", "1"], ["1", "0"]]), [[np.nan, 1.0], [1.0, 1.0]], [[2, 0], [0, 1]]]
 )
@@ -204,4 +204,3 @@ def test_images_that_are_not_finite_are_named_before_training_starts(batch):
     for train, test, name in ((bad, x, "x needs finite"), (x, bad, "test needs finite")):
         with pytest.raises(ValueError, match=name):
             pathways.train(make(), train, targets, MASKS[0], 0.1, 1, test=(test, targets), **options)
->>>>>>> c392cf5 (race: name NaN where it enters, change no argument, time every solved race)
