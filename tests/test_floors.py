@@ -37,8 +37,7 @@ TESTED_WITH = {
     "alignment.experiments": "alignment.theory_meets_simulation",
     # the dynamics starts from the draws of the architecture
     "bottleneck.dynamics": "bottleneck.architecture",
-    # bounds and features are tested on the problem of the flow
-    "convergence.certificates": "convergence.flow",
+    # features and their networks are tested on the problem of the flow
     "convergence.features": "convergence.flow",
     "convergence.nets": "convergence.flow",
     # teachers and patches are tested by what is predicted on them
