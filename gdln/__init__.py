@@ -3,8 +3,8 @@
 One package a part of the book, over a common ground. Each package's docstring tells its story. Imports go only to
 floors below, or stay in the package:
 
-- ground, modules that know nothing of ours: ``activations``, ``checks``, ``claims``, ``integration``, ``plotting``,
-  ``results``, ``sweep``;
+- ground, modules that know nothing of ours: ``activations``, ``checks``, ``claims``, ``fingerprint``,
+  ``integration``, ``plotting``, ``results``, ``sweep``;
 - what the parts share: ``data`` (tasks and images), ``nets`` (networks in torch and their training), ``kernels``
   (infinitely wide networks, function space; may use ``data``), ``linear`` (deep linear networks);
 - a part each, and no part imports another: ``race``, ``renormalization``, ``bottleneck``, ``convergence``,

@@ -62,10 +62,39 @@ def still_finite(state, what="the state", *, time=None, step=None):
     --------
     >>> still_finite([1.0, 2.0], step=3)
     """
-    state = _untensored("state", state)
+    state = as_numpy("state", state)
     if not np.isfinite(state).all():
         where = f" at t={time:.4g}" if time is not None else f" at step {step}" if step is not None else ""
         raise Diverged(f"{what} diverged{where}", time=time, step=step)
+
+
+def as_numpy(name, x):
+    """A torch tensor as a numpy array; anything else as it is. Torch is not imported for that.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    x : object
+        What came; a tensor may need gradients or lie on a device.
+
+    Returns
+    -------
+    x : object
+        May share the tensor's memory.
+
+    Raises
+    ------
+    TypeError
+        If the tensor is sparse or cannot be read.
+    """
+    if not (_from_torch(type(x)) and hasattr(x, "detach") and hasattr(x, "numpy")):
+        return x
+    try:
+        x = x.detach().cpu().resolve_conj().resolve_neg()
+        return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(f"{name} needs a dense tensor, got {type(x).__name__}: {error}") from error
 
 
 def need(condition, name, what, came):
@@ -229,7 +258,7 @@ def number(name, x, *, finite=True, above=None, least=None, below=None, most=Non
     Traceback (most recent call last):
     ValueError: temperature needs a number of at least 0, got int -1
     """
-    value = _untensored(name, x)
+    value = as_numpy(name, x)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
@@ -307,7 +336,7 @@ def count(name, n, least=1, most=None):
     TypeError: n_gates needs a whole number of at least 1, got float 2.5
     """
     what = _bounded("a whole number", None, least, None, most)
-    value = _untensored(name, n)
+    value = as_numpy(name, n)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
@@ -706,23 +735,12 @@ def _from_torch(kind):
     return any((k.__module__ or "").split(".")[0] == "torch" for k in kind.__mro__)
 
 
-def _untensored(name, x):
-    """A torch tensor as numpy; anything else as it is. Torch is not imported for that."""
-    if _from_torch(type(x)) and hasattr(x, "detach"):
-        try:
-            x = x.detach().cpu().resolve_conj().resolve_neg()
-            return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
-        except (TypeError, RuntimeError) as error:
-            raise TypeError(f"{name} needs a dense tensor, got {type(x).__name__}: {error}") from error
-    return x
-
-
 def _numbers(name, x, dtype):
     """The array of ``x`` in the type of ``dtype``, or words on why its elements are none."""
     what = {float: "real numbers", int: "integers", bool: "booleans, or zeros and ones", complex: "numbers"}[
         dtype
     ]
-    raw = _untensored(name, x)
+    raw = as_numpy(name, x)
     if isinstance(raw, str | bytes | dict | set) or raw is None:
         raise TypeError(f"{name} needs an array of {what}, got {described(x)}")
     if isinstance(raw, np.ma.MaskedArray) or (hasattr(raw, "tocoo") and hasattr(raw, "nnz")):
@@ -754,7 +772,7 @@ def _numbers(name, x, dtype):
 
 def _listed(name, raw):
     """A nested list with its tensors as arrays, which numpy would otherwise read element by element or refuse."""
-    return [_listed(name, v) if isinstance(v, list | tuple) else _untensored(name, v) for v in raw]
+    return [_listed(name, v) if isinstance(v, list | tuple) else as_numpy(name, v) for v in raw]
 
 
 def _unboxed(name, found, what):

@@ -1,17 +1,23 @@
+import contextlib
+import json
 import os
+import sys
+import threading
+import time
 
 import joblib
 import numpy as np
 import pytest
 
-from gdln import sweep
-
-CALLS = []
+from gdln import fingerprint, sweep
 
 
 def multiply(a, b, scale=1.0):
-    CALLS.append((a, b))
+    multiply.calls.append((a, b))
     return {"product": scale * a * b}
+
+
+multiply.calls = []
 
 
 def fail_at_two(a):
@@ -79,23 +85,23 @@ def test_a_partial_file_is_resumed_and_failures_are_run_again(tmp_path):
     sweep.sweep(multiply, {"a": [1, 2], "b": [3]}, path=path)
     lines = path.read_text().splitlines()
     path.write_text(lines[0] + "\n" + lines[1][:20])  # as if the run had been cut while writing
-    CALLS.clear()
+    multiply.calls.clear()
     table = sweep.sweep(multiply, {"b": [3], "a": [1, 2, 4]}, path=path)
-    assert CALLS == [(2, 3), (4, 3)]
+    assert multiply.calls == [(2, 3), (4, 3)]
     np.testing.assert_array_equal(table["product"], [3, 6, 12])
-    CALLS.clear()
+    multiply.calls.clear()
     sweep.sweep(multiply, {"a": [1, 2, 4], "b": [3]}, path=path)
-    assert CALLS == []
+    assert multiply.calls == []
 
 
 def test_failed_points_are_run_again(tmp_path, monkeypatch):
     path = tmp_path / "partial.jsonl"
     broken = {"a": [1, 2]}
     assert sweep.sweep(fail_at_two, broken, path=path)["failure"].notna().sum() == 1
-    repaired = fail_at_two.__code__
     monkeypatch.setattr(fail_at_two, "__code__", (lambda a: {"double": 2 * a}).__code__)
-    table = sweep.sweep(fail_at_two, broken, path=path)
-    assert repaired is not fail_at_two.__code__ and table["failure"].isna().all()
+    with pytest.warns(UserWarning, match="2 points in .* are computed again"):
+        table = sweep.sweep(fail_at_two, broken, path=path)
+    assert table["failure"].isna().all()
 
 
 def test_a_partial_file_of_another_function_is_refused(tmp_path):
@@ -116,13 +122,19 @@ def test_the_progress_bar_goes_to_stderr_and_only_when_asked(capsys):
 @pytest.mark.parametrize(
     "grid, message",
     [
-        ({"seed": []}, "at least one point"),
-        ([{"seed": 1}, {"seed": 1}], "distinct points"),
-        ({"seed": [np.zeros(2)]}, "got ndarray"),
+        ({"seed": []}, "grid needs at least one point"),
+        ([], "grid needs at least one point"),
+        ([{"seed": 1}, {"seed": 1}], "grid needs distinct points"),
+        ({"seed": [np.zeros(2)]}, r"grid\['seed'\] needs numbers.* got ndarray"),
+        ({"seed": "abc"}, "seed needs a sequence of values, got str 'abc'"),
+        ({"seed": 3}, "seed needs a sequence of values, got int 3"),
+        ("abc", "grid needs axes, or a sequence of points"),
+        (3, "grid needs axes, or a sequence of points"),
+        ([1, 2], "grid needs a Mapping, got int 1"),
     ],
 )
 def test_bad_grids_are_refused_with_the_reason(grid, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         sweep.sweep(draw, grid)
 
 
@@ -130,6 +142,179 @@ def test_columns_that_hide_a_parameter_are_an_error_of_the_point():
     table = sweep.sweep(lambda seed: {"seed": seed}, {"seed": [1]})
     assert "not taken" in table.loc[0, "failure"]
     assert "need a mapping" in sweep.sweep(lambda seed: 3.0, {"seed": [1]}).loc[0, "failure"]
+
+
+def scaled(a, offset=0):
+    return {"value": FACTOR * shifted(a) + offset}
+
+
+def shifted(a):
+    return a + SHIFT
+
+
+FACTOR, SHIFT = 10, 1
+
+
+def values(path, function=scaled, **options):
+    return sweep.sweep(function, {"a": [1, 2]}, path=path, **options)["value"].tolist()
+
+
+def test_a_stored_point_holds_only_for_the_arguments_it_was_computed_with(tmp_path):
+    path = tmp_path / "partial.jsonl"
+    assert values(path) == [20, 30]
+    for offset in (1, 1.5, np.float64(2)):
+        with pytest.warns(UserWarning, match="2 points in .* are computed again"):
+            assert values(path, fixed={"offset": offset}) == [20 + offset, 30 + offset]
+    assert values(path) == [20, 30] and len(path.read_text().splitlines()) == 8
+
+
+@pytest.mark.parametrize("what, value, expected", [("FACTOR", 100, [200, 300]), ("SHIFT", 0, [10, 20])])
+def test_a_stored_point_holds_only_for_the_code_and_constants_behind_it(
+    tmp_path, monkeypatch, what, value, expected
+):
+    path = tmp_path / "partial.jsonl"
+    assert values(path) == [20, 30]
+    monkeypatch.setitem(globals(), what, value)
+    with pytest.warns(UserWarning, match="2 points in .* are computed again"):
+        assert values(path) == expected
+    monkeypatch.undo()
+    monkeypatch.setattr(shifted, "__code__", (lambda a: a - 1).__code__)
+    with pytest.warns(UserWarning, match="2 points in .* are computed again"):
+        assert values(path) == [0, 10]
+
+
+def test_a_stored_point_holds_only_for_the_library_it_was_computed_with(tmp_path, monkeypatch):
+    path = tmp_path / "partial.jsonl"
+    values(path)
+    multiply.calls.clear()
+    monkeypatch.setattr(fingerprint, "library", lambda: "another")
+    with pytest.warns(UserWarning, match="the library or fixed was another"):
+        assert values(path) == [20, 30]
+
+
+def test_two_lambdas_of_one_line_do_not_share_their_values(tmp_path):
+    path = tmp_path / "partial.jsonl"
+    one, two = (lambda a: {"value": a}), (lambda a: {"value": -a})
+    assert values(path, one) == [1, 2]
+    with pytest.warns(UserWarning, match="computed again"):
+        assert values(path, two) == [-1, -2]
+    assert values(path, one) == [1, 2]
+    for k in (3, 4):  # the same text, closed over another value
+        with pytest.warns(UserWarning, match="computed again"):
+            assert values(path, lambda a, k=k: {"value": k * a}) == [k, 2 * k]
+
+
+def test_generators_are_refused_as_common_arguments():
+    with pytest.raises(TypeError, match="fixed needs no generator, got 'rng'"):
+        sweep.sweep(draw, {"seed": [0]}, fixed={"rng": np.random.default_rng(0)})
+
+
+def test_a_point_that_calls_exit_is_a_failed_point():
+    for status in (0, 1, "enough"):
+        table = sweep.sweep(lambda a: sys.exit(status) if a == 2 else {"b": a}, {"a": [1, 2, 3]})  # noqa: B023
+        assert (
+            table["failure"].notna().tolist() == [False, True, False] and "SystemExit" in table["failure"][1]
+        )
+
+
+@pytest.mark.parametrize(
+    "damage, line",
+    [
+        (lambda lines: [lines[0], "{", *lines[1:]], 2),
+        (lambda lines: [lines[0], '{"function": "x"}', *lines[1:]], 2),
+        (lambda lines: ["[1, 2]", *lines], 1),
+        (lambda lines: [*lines, "words"], 4),
+        (lambda lines: [*lines[:2], lines[2][:30]], 3),
+    ],
+)
+def test_a_bad_line_of_a_partial_file_is_named_and_the_file_left_as_it_is(tmp_path, damage, line):
+    path = tmp_path / "partial.jsonl"
+    sweep.sweep(scaled, {"a": [1, 2, 3]}, path=path)
+    path.write_text("\n".join(damage(path.read_text().splitlines())) + "\n")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"partial.jsonl, line {line}, needs a record of a sweep"):
+        values(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["my notes", '{"parameters": 1}', "{", "\0\1", "\u00e9"])
+def test_a_file_of_something_else_is_never_written_to(tmp_path, text):
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    if text == "{":  # this much could be a cut line
+        values(path)
+        return
+    with pytest.raises(ValueError, match="notes.txt, line 1, needs a record of a sweep"):
+        values(path)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("cut", [1, 5, 12, 13, 40, -1])
+def test_a_line_cut_anywhere_is_computed_again(tmp_path, cut):
+    path = tmp_path / "partial.jsonl"
+    values(path)
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text(whole[0] + whole[1][:cut])
+    assert values(path) == [20, 30]
+    assert [json.loads(line)["point"] for line in path.read_text().splitlines()] == [{"a": 1}, {"a": 2}]
+
+
+def test_a_path_that_cannot_be_written_is_found_before_the_first_point(tmp_path):
+    (tmp_path / "file").write_text("")
+    multiply.calls.clear()
+    for path in (tmp_path, tmp_path / "file" / "partial.jsonl"):
+        with pytest.raises(OSError):
+            sweep.sweep(multiply, {"a": [1], "b": [2]}, path=path)
+    with pytest.raises(TypeError, match="path needs a str"):
+        sweep.sweep(multiply, {"a": [1], "b": [2]}, path=3)
+    assert multiply.calls == []
+
+
+def test_a_second_sweep_on_one_file_is_refused_while_the_first_runs(tmp_path):
+    path = tmp_path / "partial.jsonl"
+
+    def inner(a):
+        return {"value": len(values(path))} if a == 2 else {"value": a}
+
+    with pytest.warns(
+        UserWarning, match="BlockingIOError: .*partial.jsonl is being written by another sweep"
+    ):
+        table = sweep.sweep(inner, {"a": [1, 2]}, path=path)
+    assert table["value"][0] == 1 and len(path.read_text().splitlines()) == 2
+
+
+def test_storing_a_point_takes_as_long_whatever_is_stored(tmp_path):
+    def seconds(n):
+        start = time.perf_counter()
+        sweep.sweep(lambda a: {"text": "x" * 20_000}, {"a": list(range(n))}, path=tmp_path / f"{n}.jsonl")
+        return time.perf_counter() - start
+
+    seconds(10)
+    few, many = seconds(100), seconds(800)
+    assert many < 5 * 8 * few  # a store that reads what it holds takes 64 times as long
+
+
+def test_points_after_a_dead_worker_still_run_in_parallel(tmp_path):
+    def where(a):
+        if a == 2:
+            os._exit(1)
+        time.sleep(0.05)
+        return {"process": os.getpid()}
+
+    table = sweep.sweep(where, {"a": list(range(24))}, n_jobs=2).set_index("a")
+    assert table["failure"].notna().tolist() == [a == 2 for a in range(24)]
+    assert table["process"].iloc[-8:].nunique() == 2
+
+
+def test_a_backend_that_waits_for_dead_workers_is_refused():
+    with (
+        joblib.parallel_config(backend="multiprocessing"),
+        pytest.raises(ValueError, match="n_jobs needs a backend"),
+    ):
+        sweep.sweep(die_at_two, {"a": [1, 2]}, n_jobs=2)
+    for wrong, error in ((0, ValueError), (2.5, TypeError), ("2", TypeError)):
+        with pytest.raises(error, match="n_jobs needs"):
+            sweep.sweep(die_at_two, {"a": [1]}, n_jobs=wrong)
 
 
 @pytest.mark.slow
@@ -146,3 +331,71 @@ def test_the_same_call_runs_on_a_dask_cluster(tmp_path):
         table = sweep.sweep(fail_at_two, grid, path=tmp_path / "partial.jsonl")
     here = sweep.sweep(fail_at_two, grid)
     assert table.drop(columns="seconds").equals(here.drop(columns="seconds"))
+
+
+@pytest.fixture
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        yield cluster, client
+
+
+def die_later_at_two(a):
+    if a == 2:
+        time.sleep(0.5)  # a worker that dies while it starts may be lost to its nanny for good
+    return die_at_two(a)
+
+
+def slow_double(a):
+    time.sleep(0.1)
+    return {"double": 2 * a}
+
+
+@pytest.mark.slow
+def test_a_dead_dask_worker_costs_its_own_row_only(cluster):
+    table = sweep.sweep(die_later_at_two, {"a": list(range(12))}).set_index("a")
+    assert "worker died: KilledWorker" in table.loc[2, "failure"]
+    np.testing.assert_array_equal(table["double"].drop(2), [2 * a for a in range(12) if a != 2])
+
+
+@contextlib.contextmanager
+def after_a_point(path, action):
+    """Do something to the cluster as soon as the file holds a point."""
+
+    def wait():
+        while not (path.is_file() and path.stat().st_size):
+            time.sleep(0.01)
+        action()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    yield
+    thread.join(30)
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_a_restart_of_its_dask_cluster(cluster, tmp_path):
+    path = tmp_path / "partial.jsonl"
+    with after_a_point(path, cluster[1].restart):
+        table = sweep.sweep(slow_double, {"a": list(range(40))}, path=path)
+    assert table["failure"].isna().all() and table["double"].tolist() == [2 * a for a in range(40)]
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_without_workers_ends_the_sweep_in_words_and_the_file_keeps_what_was_done(
+    cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sweep, "_PATIENCE", 2.0)
+    path = tmp_path / "partial.jsonl"
+    with after_a_point(path, lambda: cluster[0].scale(0)):
+        with pytest.raises(RuntimeError, match="no worker for 2 seconds"):
+            sweep.sweep(slow_double, {"a": list(range(100))}, path=path)
+    n_done = len(path.read_text().splitlines())
+    assert 0 < n_done < 100
+    with joblib.parallel_config(backend="threading"):
+        assert sweep.sweep(slow_double, {"a": list(range(100))}, path=path, n_jobs=8)["failure"].isna().all()
+    assert len(path.read_text().splitlines()) == 100
