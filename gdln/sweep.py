@@ -240,6 +240,8 @@ def _run_on_dask(function, left, fixed, client):
 
     By futures, to which one can listen; joblib waits for ever where a cluster has lost its last worker.
     """
+    from distributed import CancelledError, KilledWorker  # installed where a Dask backend is active
+
     finished, key_of, futures = queue.SimpleQueue(), {}, {}
 
     def submit(keys):
@@ -275,16 +277,17 @@ def _run_on_dask(function, left, fixed, client):
                 return
             key = key_of.pop(future.key)
             del futures[key]
-            if future.status == "finished":
-                yield future.result()
-            elif future.status != "error":  # cancelled or lost: the scheduler restarted
+            try:
+                record = future.result()
+            except CancelledError:  # by whatever its status was: the scheduler restarted in the meantime
                 forgotten.append(key)
-            elif type(future.exception()).__name__ != "KilledWorker":
-                raise future.exception()
-            elif key == alone:
-                yield _dead(key, left[key], future.exception())
+            except KilledWorker as error:
+                if key == alone:
+                    yield _dead(key, left[key], error)
+                else:
+                    suspects.append(key)
             else:
-                suspects.append(key)
+                yield record
     finally:
         if client.status == "running":
             client.cancel(list(futures.values()))

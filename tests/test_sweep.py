@@ -334,10 +334,13 @@ def test_the_same_call_runs_on_a_dask_cluster(tmp_path):
 
 
 @pytest.fixture
-def cluster():
+def cluster(request):
     distributed = pytest.importorskip("distributed")
+    import dask
+
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        dask.config.set({"distributed.scheduler.allowed-failures": getattr(request, "param", 3)}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
         joblib.parallel_config(backend="dask"),
     ):
@@ -346,7 +349,8 @@ def cluster():
 
 def die_later_at_two(a):
     if a == 2:
-        time.sleep(0.5)  # a worker that dies while it starts may be lost to its nanny for good
+        time.sleep(2)  # a worker that dies while it starts may be lost to its nanny for good
+    time.sleep(0.2)
     return die_at_two(a)
 
 
@@ -356,9 +360,12 @@ def slow_double(a):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "cluster", [0], indirect=True
+)  # every point on a dying worker is given up, the innocent too
 def test_a_dead_dask_worker_costs_its_own_row_only(cluster):
     table = sweep.sweep(die_later_at_two, {"a": list(range(12))}).set_index("a")
-    assert "worker died: KilledWorker" in table.loc[2, "failure"]
+    assert "worker died" in table.loc[2, "failure"]
     np.testing.assert_array_equal(table["double"].drop(2), [2 * a for a in range(12) if a != 2])
 
 
@@ -374,13 +381,13 @@ def after_a_point(path, action):
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     yield
-    thread.join(30)
+    thread.join(5)
 
 
 @pytest.mark.slow
 def test_a_sweep_survives_a_restart_of_its_dask_cluster(cluster, tmp_path):
     path = tmp_path / "partial.jsonl"
-    with after_a_point(path, cluster[1].restart):
+    with after_a_point(path, lambda: cluster[1].restart(wait_for_workers=False)):
         table = sweep.sweep(slow_double, {"a": list(range(40))}, path=path)
     assert table["failure"].isna().all() and table["double"].tolist() == [2 * a for a in range(40)]
 
