@@ -1,8 +1,10 @@
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gdln import results
@@ -23,10 +25,73 @@ def test_a_missing_result_names_the_script_that_makes_it(tmp_path):
         results.load("run", folder=tmp_path)
 
 
-def test_a_result_that_is_not_a_number_is_not_saved(tmp_path):
-    with pytest.raises(ValueError):
-        results.save("run", {}, {"error": float("nan")}, folder=tmp_path)
-    assert not (tmp_path / "run.json").exists()
+@pytest.mark.parametrize(
+    "wrong, error, where",
+    [
+        (
+            {"error": [1.0, float("nan")]},
+            ValueError,
+            r"results\['error'\]\[1\] needs finite numbers, got float nan",
+        ),
+        ({"error": {"x": float("inf")}}, ValueError, r"results\['error'\]\['x'\] needs finite"),
+        ({1: 2, "1": 3}, TypeError, "results needs text for keys, got int 1"),
+        ({"a": {None: 3}}, TypeError, r"results\['a'\] needs text for keys, got None"),
+        (
+            [{"error": np.zeros(2)}],
+            TypeError,
+            r"results\[0\]\['error'\] needs numbers.*got an array of shape \(2,\)",
+        ),
+        ({"error": np.float32(1)}, TypeError, r"results\['error'\] needs numbers.* got float32 1.0"),
+        ({"seeds": {1, 2}}, TypeError, r"results\['seeds'\] needs numbers"),
+        ("text", TypeError, "results needs a Mapping or a list or a tuple, got str 'text'"),
+    ],
+)
+def test_what_json_cannot_hold_is_refused_where_it_stands_and_the_old_file_stays(
+    tmp_path, wrong, error, where
+):
+    path = results.save("run", {}, {"error": [0.5]}, folder=tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(error, match=where):
+        results.save("run", {}, wrong, folder=tmp_path)
+    if isinstance(wrong, dict):
+        with pytest.raises(error, match="^parameters"):
+            results.save("run", wrong, {}, folder=tmp_path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+def test_a_full_disk_or_a_crash_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, step):
+    path = results.save("run", {}, {"error": [0.5]}, folder=tmp_path)
+    before = path.read_bytes()
+
+    def fail(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((type(path), "open") if step == "write" else (os, step)), fail)
+        with pytest.raises(OSError, match="No space left"):
+            results.save("run", {}, {"error": [0.25]}, folder=tmp_path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".hidden", "", "/x", "a b", "x\\y", "-x", "x\n"])
+def test_names_that_leave_the_folder_are_refused(tmp_path, name):
+    for act in (
+        lambda: results.save(name, {}, {}, folder=tmp_path),
+        lambda: results.load(name, folder=tmp_path),
+    ):
+        with pytest.raises(ValueError, match="name needs letters, digits"):
+            act()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TypeError, match="name needs a str"):
+        results.load(3)
+
+
+def test_a_damaged_result_is_refused_with_its_name(tmp_path):
+    for data in (b"", b"{", b"\xff"):
+        (tmp_path / "run.json").write_bytes(data)
+        with pytest.raises(ValueError, match="run.json is a damaged result"):
+            results.load("run", folder=tmp_path)
 
 
 def test_an_unknown_package_is_refused(tmp_path):
