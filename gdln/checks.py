@@ -97,6 +97,39 @@ def as_numpy(name, x):
         raise TypeError(f"{name} needs a dense tensor, got {type(x).__name__}: {error}") from error
 
 
+def finite(name, data):
+    """Data without NaN or infinity, an array or a torch tensor, as they came.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    data : array_like or torch tensor
+        Numbers to look at, before a run could be blamed for them.
+
+    Returns
+    -------
+    data : object
+        The same object.
+
+    Raises
+    ------
+    ValueError
+        If one is NaN or infinite.
+
+    Examples
+    --------
+    >>> finite("x", [1.0, np.nan])
+    Traceback (most recent call last):
+    ValueError: x needs finite numbers, got NaN in 1 of 2 elements
+    """
+    # a tensor is looked at where it lies: this may stand in a training loop
+    whole = data.isfinite().all() if _from_torch(type(data)) else np.isfinite(data).all()
+    if not bool(whole):
+        raise ValueError(f"{name} needs finite numbers, got {_not_finite(np.asarray(as_numpy(name, data)))}")
+    return data
+
+
 def need(condition, name, what, came):
     """Refuse an argument unless a condition holds.
 

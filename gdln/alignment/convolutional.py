@@ -9,7 +9,8 @@ import math
 import torch
 from torch.nn import functional
 
-from gdln.alignment.rules import need_targets
+from gdln import checks
+from gdln.alignment.rules import need_floats, need_targets
 
 RULES = ("backprop", "align_ada", "align_zero", "align_prop", "feedback", "readout")
 EPS = 1e-6
@@ -58,6 +59,7 @@ class ConvolutionalNets:
             raise ValueError(
                 f"need positive sizes, got channels={channels}, strides={strides}, {n_outputs}, {n_seeds}"
             )
+        checks.torch_generator("generator", generator)
         fan_in = [9 * n_inputs] + [9 * channels] * (len(strides) - 1) + [channels]
         fan_out = [channels] * len(strides) + [n_outputs]
         self.strides = tuple(strides)
@@ -122,13 +124,15 @@ class ConvolutionalNets:
 
     def draw_feedback(self, rule, generator):
         """Random weights in place of the forward ones, for the way back."""
-        if rule != "feedback":
+        if checks.choice("rule", rule, self.rules) != "feedback":
             return None
+        checks.torch_generator("generator", generator)
         return [torch.randn(W.shape, generator=generator, dtype=W.dtype) for W in self.weights]
 
     @torch.enable_grad()
     def changes(self, rule, initial, feedback, x, y):
         """See :meth:`gdln.alignment.rules.Learner.changes`; ``x`` has shape (batch, channels, height, width)."""
+        checks.choice("rule", rule, self.rules)
         need_targets(x, y, (len(x), self.weights[-1].shape[1]))
         if rule in ("align_zero", "align_ada"):
             f0, pre0, z = self.passes(x, initial)
@@ -140,7 +144,7 @@ class ConvolutionalNets:
             backward = {"align_prop": initial, "feedback": feedback}.get(rule)
             f, pre, z = self.passes(x, backward=backward)
             top = f
-        error = f.detach() - y
+        error = f.detach() - y.to(f.dtype)
         if rule == "readout":
             signals = [None] * (len(z) - 1) + [error]
         else:
@@ -169,12 +173,14 @@ def convolution_gram(change, stride, probes):
     applied : ndarray, shape (batch, n_in, height, width)
         For :func:`gdln.alignment.scores.probe_score`.
     """
+    need_floats("change", change)
+    probes = checks.array("probes", probes)
     if change.ndim != 2 or change.shape[1] % 9 or stride < 1:
         raise ValueError(
             f"need a matrix of 3 by 3 patches and stride >= 1, got {tuple(change.shape)}, {stride}"
         )
     kernel = change.view(len(change), -1, 3, 3)
-    images = torch.from_numpy(probes).to(kernel.dtype)
+    images = torch.tensor(probes, dtype=kernel.dtype)  # a copy: checked arrays are read-only
     if images.ndim != 4 or images.shape[1] != kernel.shape[1]:
         raise ValueError(f"need probes of {kernel.shape[1]} channels, got shape {tuple(images.shape)}")
     forward = functional.conv2d(images, kernel, stride=stride, padding=1)

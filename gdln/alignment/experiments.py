@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from gdln import checks
 from gdln.alignment import scores, theory
 from gdln.alignment.perceptrons import Perceptrons
 from gdln.alignment.rules import Learner, accuracy, train
@@ -259,6 +260,8 @@ def train_with_prediction(network, x, y, lr, n_epochs, *, generator, batch_size=
         One a weight tensor, with the leading axis of seeds.
     """
     learner, frozen = Learner(network, "backprop"), Learner(network, "align_zero")
+    checks.finite("x", x), checks.finite("y", y)
+    checks.torch_generator("generator", generator)
     if not 1 <= batch_size <= len(x) or n_epochs < 1:
         raise ValueError(
             f"need len(x) >= batch_size >= 1 and n_epochs >= 1, got {len(x)}, {batch_size}, {n_epochs}"

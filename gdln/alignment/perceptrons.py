@@ -4,14 +4,16 @@ import math
 
 import torch
 
-from gdln.alignment.rules import RULES, need_targets
+from gdln import checks
+from gdln.alignment.rules import DRAWING, RULES, need_floats, need_targets
 from gdln.nets.mlp import MLP
 
 #: Slope of each activation as a function of the activity itself.
 SLOPES = {
     "linear": lambda a: None,
     "relu": lambda a: a > 0,
-    "leaky_relu": lambda a: torch.where(a > 0, 1.0, 0.01).to(a.dtype),
+    # in the type of a: from two Python numbers torch would choose in single precision
+    "leaky_relu": lambda a: torch.where(a > 0, a.new_tensor(1.0), a.new_tensor(0.01)),
     "tanh": lambda a: 1 - a * a,
 }
 
@@ -42,6 +44,8 @@ class Perceptrons:
     ------
     ValueError
         If the layers do not chain or an activation's slope is not a function of its value.
+    TypeError
+        If the weights are integers, to which inputs would be rounded.
     """
 
     rules = RULES
@@ -49,6 +53,7 @@ class Perceptrons:
     def __init__(self, weights, multipliers, activations):
         self.weights, self.multipliers = list(weights), [float(c) for c in multipliers]
         self.activations = tuple(activations)
+        need_floats("weights", *self.weights)
         shapes = [tuple(W.shape) for W in self.weights]
         chained = all(len(s) == 3 and 0 not in s and s[0] == shapes[0][0] for s in shapes) and all(
             a[1] == b[2] for a, b in zip(shapes[:-1], shapes[1:], strict=True)
@@ -150,7 +155,9 @@ class Perceptrons:
 
         The direct maps of layer *l* have variance :math:`1/N_l` (size of the layer they feed).
         """
-        if rule == "feedback":
+        if rule in DRAWING:
+            checks.torch_generator("generator", generator)
+        if checks.choice("rule", rule, self.rules) == "feedback":
             return [torch.randn(W.shape, generator=generator, dtype=W.dtype) for W in self.weights[1:]]
         if rule == "direct_feedback":
             S, C, _ = self.weights[-1].shape
@@ -163,7 +170,7 @@ class Perceptrons:
     def signals(self, rule, activities, initial_activities, initial, feedback, error):
         """Backward signals of the layers, first to last; ``None`` for layers that do not learn."""
         top = [error]
-        if rule == "readout":
+        if checks.choice("rule", rule, self.rules) == "readout":
             return [None] * (len(self.weights) - 1) + top
         slopes_of = initial_activities if rule in ("align_zero", "align_ada") else activities
         backward = {"backprop": self.weights, "feedback": [None, *(feedback or [])]}.get(rule, initial)
@@ -181,7 +188,7 @@ class Perceptrons:
         """See :meth:`gdln.alignment.rules.Learner.changes`."""
         need_targets(x, y, (x.shape[-2], self.weights[-1].shape[1]), n_seeds=len(self.weights[0]))
         a = self.activities(x)
-        error = a[-1] - y
+        error = a[-1] - y.to(a[-1].dtype)
         a0 = self.activities(x, initial) if rule in ("align_zero", "align_ada") else a
         pre = a0 if rule == "align_zero" else a
         back = self.signals(rule, a, a0, initial, feedback, error)

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from gdln import checks
 from gdln.alignment.rules import need_targets
 
 RULES = (
@@ -56,6 +57,7 @@ class RecurrentNets:
     def __init__(self, n_inputs, width, n_seeds, *, generator, dtype=torch.float64):
         if min(n_inputs, width, n_seeds) < 1:
             raise ValueError(f"need positive sizes, got {n_inputs}, {width} and {n_seeds}")
+        checks.torch_generator("generator", generator)
 
         def draw(*shape):
             return torch.stack([torch.randn(shape, generator=generator, dtype=dtype) for _ in range(n_seeds)])
@@ -95,8 +97,9 @@ class RecurrentNets:
 
     def draw_feedback(self, rule, generator):
         """Random weights in place of the recurrent and the read-out ones, for the way back."""
-        if rule != "feedback":
+        if checks.choice("rule", rule, self.rules) != "feedback":
             return None
+        checks.torch_generator("generator", generator)
         return [
             torch.randn(self.weights[k].shape, generator=generator, dtype=self.weights[k].dtype)
             for k in (1, 3)
@@ -104,9 +107,10 @@ class RecurrentNets:
 
     def changes(self, rule, initial, feedback, x, y):
         """See :meth:`gdln.alignment.rules.Learner.changes`; ``x`` has shape (batch, times, n_inputs)."""
+        checks.choice("rule", rule, self.rules)
         need_targets(x, y, x.shape[:2])
         states = self.states(x)
-        residual = self.read(states) - y
+        residual = self.read(states) - y.to(states[0].dtype)
         loss = residual.square().sum(-1).mean(-1)
         error = (2 / len(x)) * residual
         frozen = rule in ("align_zero", "align_ada", "align_ada_published")

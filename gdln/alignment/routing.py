@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from gdln import checks
 from gdln.alignment.rules import need_targets
 
 RULES = ("backprop", "align_ada", "align_zero", "feedback", "readout")
@@ -47,13 +48,14 @@ class RoutingNets:
     rules = RULES
 
     def __init__(self, mask, n_inputs, n_outputs, width, gain, n_seeds, *, generator):
-        self.mask = torch.as_tensor(mask, dtype=torch.bool)
+        self.mask = torch.tensor(checks.array("mask", mask, dtype=bool))
         if self.mask.ndim != 2 or not self.mask.any():
             raise ValueError(f"need a matrix of routes with a trained one, got {tuple(self.mask.shape)}")
         if min(n_inputs, n_outputs, width, n_seeds) < 1 or not 0 < gain < math.inf:
             raise ValueError(
                 f"need positive sizes and gain, got {n_inputs}, {n_outputs}, {width}, {n_seeds}, {gain}"
             )
+        checks.torch_generator("generator", generator)
         n_in, n_out = self.mask.shape
         shapes = [(n_in, width, n_inputs), (width, width), (n_out, n_outputs, width)]
         scale = gain / math.sqrt(width)
@@ -68,7 +70,7 @@ class RoutingNets:
         E, S, _ = self.weights if weights is None else weights
         if x.ndim != 2 or x.shape[1] != E.shape[3]:
             raise ValueError(f"inputs must have shape (n, {E.shape[3]}), got {tuple(x.shape)}")
-        first = x @ E.mT
+        first = x.to(E.dtype) @ E.mT
         return first, first @ S.mT[:, None]
 
     @torch.no_grad()
@@ -88,8 +90,9 @@ class RoutingNets:
 
     def draw_feedback(self, rule, generator):
         """Random weights of the initial size in place of the forward ones, for the way back."""
-        if rule != "feedback":
+        if checks.choice("rule", rule, self.rules) != "feedback":
             return None
+        checks.torch_generator("generator", generator)
         scales = [W.std() for W in self.weights]
         return [
             scale * torch.randn(W.shape, generator=generator, dtype=W.dtype)
@@ -98,7 +101,9 @@ class RoutingNets:
 
     def changes(self, rule, initial, feedback, x, y):
         """See :meth:`gdln.alignment.rules.Learner.changes`; ``x`` (n, n_inputs), ``y`` (n, n_outputs)."""
+        checks.choice("rule", rule, self.rules)
         need_targets(x, y, (len(x), self.weights[2].shape[2]))
+        x = x.to(self.weights[0].dtype)
         first, second = self.activities(x)
         residual = (torch.einsum("sinh,sjch->sijnc", second, self.weights[2]) - y) * self.mask[
             ..., None, None

@@ -9,6 +9,8 @@ import math
 
 import torch
 
+from gdln import checks
+
 #: Rules in the order the book tabulates them.
 RULES = (
     "backprop",
@@ -19,6 +21,8 @@ RULES = (
     "direct_feedback",
     "readout",
 )
+#: Rules with random weights on the way back.
+DRAWING = ("feedback", "direct_feedback")
 
 
 class Learner:
@@ -56,7 +60,9 @@ class Learner:
     Raises
     ------
     ValueError
-        If the rule does not cover the network, or it needs a generator and there is none.
+        If the rule is unknown or does not cover the network.
+    TypeError
+        If it draws feedback weights and there is no generator.
 
     Notes
     -----
@@ -75,11 +81,9 @@ class Learner:
     """
 
     def __init__(self, network, rule, generator=None):
-        if rule not in network.rules:
-            raise ValueError(f"{type(network).__name__} learn by one of {network.rules}, got {rule!r}")
-        if rule in ("feedback", "direct_feedback") and generator is None:
-            raise ValueError(f"rule {rule!r} draws feedback weights, so it needs a generator")
-        self.network, self.rule = network, rule
+        self.network, self.rule = network, checks.choice("rule", rule, network.rules)
+        if generator is not None or rule in DRAWING:
+            checks.torch_generator("generator", generator)
         self.initial = [W.clone() for W in network.weights]
         self.feedback = network.draw_feedback(rule, generator)
 
@@ -100,8 +104,16 @@ class Learner:
             One a weight tensor.
         loss : Tensor, shape (n_seeds,)
             Loss of each network.
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit the networks or are not finite.
         """
-        return self.network.changes(self.rule, self.initial, self.feedback, x, y)
+        changes, loss = self.network.changes(self.rule, self.initial, self.feedback, x, y)
+        if not loss.isfinite().all():  # a network may diverge, and the others go on; data may not
+            checks.finite("x", x), checks.finite("y", y)
+        return changes, loss
 
     @torch.no_grad()
     def step(self, x, y, lr):
@@ -149,6 +161,13 @@ def need_targets(x, y, shape, n_seeds=None):
             f"need targets of shape {tuple(shape)} for at least one sample, got {tuple(y.shape)} for inputs "
             f"{tuple(x.shape)}"
         )
+
+
+def need_floats(name, *tensors):
+    """Raise a TypeError unless the tensors have a floating type: data are converted to the type of the weights."""
+    for tensor in tensors:
+        if not torch.is_floating_point(tensor):
+            raise TypeError(f"{name} needs floating-point numbers, got elements of type {tensor.dtype}")
 
 
 def fill_gradients(model, learner, x, y):
@@ -220,8 +239,12 @@ def train(learner, x, y, lr, n_epochs, *, generator, batch_size=50, evaluate=Non
     Raises
     ------
     ValueError
-        If the data do not match or a setting is out of range.
+        If the data do not match or are not finite, or a setting is out of range.
+    TypeError
+        If the generator is none.
     """
+    checks.finite("x", x), checks.finite("y", y)
+    checks.torch_generator("generator", generator)
     if len(x) != len(y) or not 1 <= batch_size <= len(x) or n_epochs < 1:
         raise ValueError(
             f"need len(x) == len(y) >= batch_size >= 1 and n_epochs >= 1, got {len(x)}, {len(y)}, "
@@ -265,8 +288,9 @@ def accuracy(network, x, labels):
     Raises
     ------
     ValueError
-        If there is not one label a sample.
+        If there is not one label a sample or an input is not finite.
     """
+    checks.finite("x", x)
     if not 0 < len(x) == labels.numel() or labels.ndim != 1:
         raise ValueError(f"need one label a sample, got {tuple(labels.shape)} for inputs {tuple(x.shape)}")
     f = network.outputs(x)

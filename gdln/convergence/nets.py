@@ -72,7 +72,8 @@ class ThreeLayerNetwork(nn.Module):
         return nn.Parameter(torch.as_tensor(value, dtype=torch.float64).clone())
 
     def features(self, X):
-        """Pre-activations, shape (n, m), of inputs of shape (n, d)."""
+        """Pre-activations, shape (n, m), of inputs of shape (n, d), in the type of the weights."""
+        X = torch.as_tensor(X).to(self.W.dtype)
         if self.kind is None:
             phi = X / math.sqrt(X.shape[1])
         elif self.kind == "relu":

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from gdln import checks
+
 ACTIVATIONS = {
     "linear": lambda x: x,
     "relu": torch.relu,
@@ -47,11 +49,14 @@ def initial_weights(n_out, n_in, parametrization, gain, generator, dtype=torch.f
     ------
     ValueError
         If the parametrization is unknown, a size is not positive, or the gain is not finite.
+    TypeError
+        If there is no generator.
     """
     if min(n_out, n_in) < 1 or not math.isfinite(gain):
         raise ValueError(f"need n_out, n_in >= 1 and a finite gain, got {n_out}, {n_in} and {gain}")
     if parametrization not in PARAMETRIZATIONS:
         raise ValueError(f"parametrization must be one of {PARAMETRIZATIONS}, got {parametrization!r}")
+    checks.torch_generator("generator", generator)
     if parametrization == "xavier":
         bound = gain * math.sqrt(6 / (n_in + n_out))
         return bound * (2 * torch.rand(n_out, n_in, generator=generator, dtype=dtype) - 1)

@@ -8,6 +8,8 @@ import torch
 from scipy.integrate import solve_ivp
 from torch.func import functional_call, stack_module_state, vmap
 
+from gdln import checks
+
 RECORDS = ("weights", "singular_values", "outputs")
 
 
@@ -97,10 +99,11 @@ def gradient_descent(
     FloatingPointError
         If the run diverges; names the step and the loss.
     ValueError
-        If an argument is out of range or a name unknown.
+        If an argument is out of range, a name unknown, or a number in the data is not finite.
     """
     loss = _loss(loss)
     _check(lr, n_steps, record_every, record)
+    _check_data(X, Y)
     learning = _learning(model, parameters)
     velocity = [torch.zeros_like(p) for p in learning.values()] if momentum else None
     recorder, limit = _Recorder(record, lr), None
@@ -151,10 +154,11 @@ def gradient_flow(model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=
     FloatingPointError
         If the integration fails or the loss is not finite.
     ValueError
-        If times do not increase, weights are not float64, or a name is unknown.
+        If times do not increase, weights are not float64, a name is unknown, or a number in the data is not finite.
     """
     loss = _loss(loss)
     _check(1.0 / tau if tau > 0 else -1.0, 0, 1, record)
+    _check_data(X, Y)
     times = np.asarray(times, dtype=float)
     if times.ndim != 1 or len(times) < 2 or not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
         raise ValueError(f"need at least two increasing times, got {times}")
@@ -234,10 +238,11 @@ def ensemble(
     FloatingPointError
         If a member diverges; names the member, the step and the loss.
     ValueError
-        If there are no models, an argument is out of range or a name unknown.
+        If there are no models, an argument is out of range, a name unknown, or a number in the data is not finite.
     """
     loss = _loss(loss)
     _check(lr, n_steps, record_every, record)
+    _check_data(X, Y)
     models = list(models)
     if not models:
         raise ValueError("need at least one model, got none")
@@ -390,6 +395,21 @@ def _check(lr, n_steps, record_every, record):
         )
     if isinstance(record, str) or not set(record) <= set(RECORDS):
         raise ValueError(f"record must be a collection of names among {RECORDS}, got {record!r}")
+
+
+def _check_data(X, Y):
+    """Refuse NaN and infinity before the first step, which would be blamed for them."""
+    for name, data in (("X", X), ("Y", Y)):
+        for tensor in _tensors(data):
+            checks.finite(name, tensor)
+
+
+def _tensors(data):
+    if torch.is_tensor(data):
+        yield data
+    elif isinstance(data, dict | tuple | list):
+        for part in data.values() if isinstance(data, dict) else data:
+            yield from _tensors(part)
 
 
 def _check_divergence(value, limit, step, lr, member=None):

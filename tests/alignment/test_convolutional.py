@@ -103,7 +103,7 @@ def test_bad_input_is_refused():
         ConvolutionalNets(0, (1,), 2, 1, generator=generator())
     with pytest.raises(ValueError, match="height, width"):
         nets().outputs(torch.ones(3, 25))
-    with pytest.raises(ValueError, match="learn by one of"):
+    with pytest.raises(ValueError, match="rule needs one of"):
         Learner(nets(), "direct_feedback", generator())
     with pytest.raises(ValueError, match="channels"):
         convolution_gram(torch.ones(4, 18), 1, np.ones((1, 3, 5, 5)))

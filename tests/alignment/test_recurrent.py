@@ -108,7 +108,7 @@ def test_bad_input_is_refused():
         RecurrentNets(1, 0, 1, generator=generator())
     with pytest.raises(ValueError, match="batch, times"):
         nets().outputs(torch.ones(3, 4))
-    with pytest.raises(ValueError, match="learn by one of"):
+    with pytest.raises(ValueError, match="rule needs one of"):
         Learner(nets(), "direct_feedback", generator())
     with pytest.raises(ValueError, match="length"):
         tasks.add_task(3, 0, np.random.default_rng(0))

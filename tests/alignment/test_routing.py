@@ -87,7 +87,7 @@ def test_bad_input_is_refused():
         nets(gain=0.0)
     with pytest.raises(ValueError, match="inputs"):
         nets().outputs(torch.ones(2, 3).double())
-    with pytest.raises(ValueError, match="learn by one of"):
+    with pytest.raises(ValueError, match="rule needs one of"):
         Learner(nets(), "direct_feedback", generator())
     with pytest.raises(ValueError, match="gain"):
         nets(gain=float("inf"))

@@ -233,9 +233,9 @@ def test_networks_the_rules_do_not_cover_are_refused():
         Perceptrons.from_models([])
     with pytest.raises(ValueError, match="chained"):
         Perceptrons([torch.ones(1, 3, 2), torch.ones(1, 1, 4)], [1, 1], ["relu", "linear"])
-    with pytest.raises(ValueError, match="learn by one of"):
+    with pytest.raises(ValueError, match="rule needs one of"):
         Learner(nets(), "hebb")
-    with pytest.raises(ValueError, match="generator"):
+    with pytest.raises(TypeError, match="generator"):
         Learner(nets(), "feedback")
     x, y = data()
     with pytest.raises(ValueError, match="columns"):

@@ -116,7 +116,25 @@ def test_bad_arguments_are_refused(data):
         training.gradient_flow(make(), "mse", X, Y, [0.0, 0.0])
     with pytest.raises(ValueError, match="increasing"):
         training.gradient_flow(make(), "mse", X, Y, [0.0, float("nan")])
+    lost = make()
+    with torch.no_grad():
+        lost.weights[0].fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="diverged at step 0"):  # used to run for ever
-        training.gradient_flow(make(), "mse", X * float("nan"), Y, [0.0, 1.0])
+        training.gradient_flow(lost, "mse", X, Y, [0.0, 1.0])
     with pytest.raises(ValueError, match="at least one model"):
         training.ensemble([], "mse", X, Y, 0.1, 1)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("which", ["X", "Y"])
+def test_data_that_are_not_finite_are_named_and_not_the_step(which, bad):
+    nets = [MLP([2, 3, 1], generator=torch.Generator().manual_seed(s)) for s in range(2)]
+    data = {"X": torch.ones(4, 2).double(), "Y": torch.ones(4, 1).double()}
+    data[which][1, 0] = bad
+    for run in (
+        lambda: training.gradient_descent(nets[0], "mse", **data, lr=0.1, n_steps=1),
+        lambda: training.gradient_flow(nets[0], "mse", **data, times=[0.0, 1.0]),
+        lambda: training.ensemble(nets, "mse", **data, lr=0.1, n_steps=1),
+    ):
+        with pytest.raises(ValueError, match=f"^{which} needs finite numbers, got .* in 1 of"):
+            run()
