@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from gdln.data import images
 from gdln.race import pathways
@@ -204,3 +206,28 @@ def test_images_that_are_not_finite_are_named_before_training_starts(batch):
     for train, test, name in ((bad, x, "x needs finite"), (x, bad, "test needs finite")):
         with pytest.raises(ValueError, match=name):
             pathways.train(make(), train, targets, MASKS[0], 0.1, 1, test=(test, targets), **options)
+
+
+class SinglePrecision(TorchDispatchMode):
+    """Remembers every operation whose result is in single precision."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        if any(getattr(part, "dtype", None) == torch.float32 for part in tree_leaves(result)):
+            self.seen.add(str(operation))
+        return result
+
+
+@pytest.mark.parametrize("activation", ["linear", "leaky_relu"])
+def test_no_operation_of_a_run_in_double_precision_is_in_single_precision(batch, activation):
+    x, targets = batch
+    with SinglePrecision() as run:
+        options = {"generator": torch.Generator().manual_seed(0), "batch_size": 2, "test": batch}
+        pathways.train(make(activation=activation), x, targets, MASKS[0], 0.1, 1, **options)
+    with SinglePrecision() as leak:
+        torch.where(x[0] > 0, 1.0, 0.01)  # between two Python numbers
+    assert leak.seen and not run.seen
