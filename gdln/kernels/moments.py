@@ -195,6 +195,43 @@ def diagonal(network, q):
     return Kernels(*_in_range(p, theta))
 
 
+def dual(activation, p11, p12, p22):
+    r"""Average :math:`\mathcal T = \langle\phi(u)\phi(v)\rangle` over centred Gaussian :math:`u, v`.
+
+    Parameters
+    ----------
+    activation : {"relu", "erf", "linear"}
+        Nonlinearity :math:`\phi`.
+    p11, p12, p22 : array_like
+        Variance of :math:`u`, covariance, variance of :math:`v`; broadcast together.
+
+    Returns
+    -------
+    average : ndarray
+
+    Raises
+    ------
+    ValueError
+        If the activation is unknown or a number is no possible moment.
+
+    Notes
+    -----
+    ReLU: Cho and Saul (2009), degree one; error function: Williams (1998).
+
+    Examples
+    --------
+    >>> float(dual("relu", 1.0, 1.0, 1.0))
+    0.5
+    """
+    if activation not in MAPS:
+        raise ValueError(f"activation is one of {sorted(MAPS)}, got {activation!r}")
+    p11, p12, p22 = np.broadcast_arrays(*(np.asarray(p, dtype=float) for p in (p11, p12, p22)))
+    _check_moments(p11, p12, p22)
+    value, slope = np.empty(p12.shape), np.empty(p12.shape)
+    MAPS[activation][0](p11, p12, p22, value, slope)
+    return value
+
+
 def hidden_variances(network, q):
     """Variances of the pre-activations of each hidden layer, ``depth`` arrays of the shape of ``q``."""
     _network(network)
