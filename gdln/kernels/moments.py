@@ -195,14 +195,14 @@ def diagonal(network, q):
     return Kernels(*_in_range(p, theta))
 
 
-def dual(activation, p11, p12, p22):
+def dual(activation, q11, q12, q22):
     r"""Average :math:`\mathcal T = \langle\phi(u)\phi(v)\rangle` over centred Gaussian :math:`u, v`.
 
     Parameters
     ----------
     activation : {"relu", "erf", "linear"}
         Nonlinearity :math:`\phi`.
-    p11, p12, p22 : array_like
+    q11, q12, q22 : array_like
         Variance of :math:`u`, covariance, variance of :math:`v`; broadcast together.
 
     Returns
@@ -223,13 +223,11 @@ def dual(activation, p11, p12, p22):
     >>> float(dual("relu", 1.0, 1.0, 1.0))
     0.5
     """
-    if activation not in MAPS:
-        raise ValueError(f"activation is one of {sorted(MAPS)}, got {activation!r}")
-    p11, p12, p22 = np.broadcast_arrays(*(np.asarray(p, dtype=float) for p in (p11, p12, p22)))
-    _check_moments(p11, p12, p22)
-    value, slope = np.empty(p12.shape), np.empty(p12.shape)
-    MAPS[activation][0](p11, p12, p22, value, slope)
-    return value
+    maps = MAPS[checks.choice("activation", activation, MAPS)][0]
+    q11, q12, q22 = _moments(q11, q12, q22)
+    value, slope = np.empty(q12.shape), np.empty(q12.shape)
+    maps(q11, q12, q22, value, slope)
+    return _in_range(value)[0]
 
 
 def hidden_variances(network, q):
