@@ -17,7 +17,8 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from gdln.renormalization.posterior import Chains, _summary
+from gdln import checks
+from gdln.renormalization.chains import Chains, require_arviz, summary
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,19 @@ class GatedNet:
     """
 
     def __init__(self, n_inputs, n_gates, widths):
-        self.widths = tuple(int(N) for N in np.atleast_1d(widths))
-        self.n_inputs, self.n_gates, self.depth = n_inputs, n_gates, len(self.widths)
-        _need(self.depth >= 1, "at least one width", widths)
-        _need(min(n_inputs, n_gates, *self.widths) >= 1, "positive sizes", (n_inputs, n_gates, *self.widths))
-        lower = (n_inputs, *(n_gates * N for N in self.widths[:-1]))
+        given = widths if np.ndim(widths) else [widths]
+        checks.need(len(given) > 0, "widths", "at least one width", widths)
+        self.widths = tuple(checks.count("widths", N) for N in given)
+        self.n_inputs, self.n_gates = checks.count("n_inputs", n_inputs), checks.count("n_gates", n_gates)
+        self.depth = len(self.widths)
+        lower = (self.n_inputs, *(self.n_gates * N for N in self.widths[:-1]))
         #: Shapes of the weight blocks: W^1, ..., W^L (gates beside the input unit), readout.
-        self.shapes = [*zip(self.widths, lower, strict=True), (n_gates, self.widths[-1])]
+        self.shapes = [*zip(self.widths, lower, strict=True), (self.n_gates, self.widths[-1])]
 
     def data(self, X, G, dtype=torch.float64):
         """Inputs and scaled path features of points, ready for the other methods."""
-        X, G = torch.as_tensor(np.array(X), dtype=dtype), torch.as_tensor(np.array(G), dtype=dtype)
-        shape = (len(X), self.n_inputs), (len(X), self.n_gates)
-        _need((X.shape, G.shape) == shape, f"inputs and gates of shapes {shape}", (X.shape, G.shape))
+        X = _tensor("X", X, ("n_samples", self.n_inputs), dtype)
+        G = _tensor("G", G, (len(X), self.n_gates), dtype)
         F = G
         for _ in range(self.depth - 1):
             F = (F[:, :, None] * G[:, None, :]).flatten(1)
@@ -133,21 +134,19 @@ class PatchNet:
     """
 
     def __init__(self, patch_size, width, n_patches=1, activation="relu"):
-        _need(min(patch_size, width, n_patches) >= 1, "positive sizes", (patch_size, width, n_patches))
-        _need(activation in ("relu", "erf", "linear"), "activation 'relu', 'erf' or 'linear'", activation)
-        self.patch_size, self.width, self.n_patches = patch_size, width, n_patches
-        self.activation = activation
-        self.shapes = [(width, patch_size), (n_patches, width)]
+        self.patch_size, self.width = checks.count("patch_size", patch_size), checks.count("width", width)
+        self.n_patches = checks.count("n_patches", n_patches)
+        self.activation = checks.choice("activation", activation, ("relu", "erf", "linear"))
+        self.shapes = [(self.width, self.patch_size), (self.n_patches, self.width)]
 
     def data(self, X, dtype=torch.float64):
         """Patches of points, shape (n_samples, n_patches, patch_size), ready for the other methods.
 
         With one patch, inputs of shape (n_samples, n_inputs) will do.
         """
-        X = torch.as_tensor(np.array(X), dtype=dtype)
+        X = checks.array("X", X)
         X = X[:, None] if X.ndim == 2 else X
-        shape = (len(X), self.n_patches, self.patch_size)
-        _need(X.shape == shape, f"patches of shape {shape}", tuple(X.shape))
+        X = _tensor("X", X, ("n_samples", self.n_patches, self.patch_size), dtype)
         return (X.permute(1, 2, 0) / math.sqrt(self.patch_size)).contiguous()  # (n, d, P)
 
     def _hidden(self, blocks, X):
@@ -237,28 +236,26 @@ def sample(
     ValueError
         If a number is out of range, or the chains diverge because the step is too large.
     """
-    _need(
-        sigma2 > 0 and temperature > 0 and step > 0,
-        "sigma2, temperature, step > 0",
-        (sigma2, temperature, step),
+    require_arviz()
+    checks.instance("net", net, (GatedNet, PatchNet))
+    (
+        checks.positive("sigma2", sigma2),
+        checks.positive("temperature", temperature),
+        checks.positive("step", step),
     )
-    _need(
-        n_chains >= 1 and n_steps >= 4 * thin >= 4,
-        "n_chains >= 1, n_steps >= 4 thin",
-        (n_chains, n_steps, thin),
+    n_chains, thin = checks.count("n_chains", n_chains), checks.count("thin", thin)
+    n_steps, n_warmup = (
+        checks.count("n_steps", n_steps, least=4 * thin),
+        checks.count("n_warmup", n_warmup, least=0),
     )
-    _need(n_warmup >= 0, "n_warmup >= 0", n_warmup)
-    y = torch.as_tensor(np.array(y), dtype=dtype)
-    _need(y.ndim == 1 and torch.isfinite(y).all(), "finite targets of shape (n_samples,)", tuple(y.shape))
+    with torch.no_grad():
+        shape = tuple(net.output([torch.zeros(1, *s, dtype=dtype) for s in net.shapes], data).shape[1:])
+    y = _tensor("y", y, shape, dtype)
     state = Ensemble(net, n_chains, sigma2, generator, dtype)
     outputs, U, loss = [], [], []
     start = perf_counter()
     for t in range(n_warmup + n_steps):
         residual = state.move(data, y, step, temperature)
-        if t == 0:
-            _need(
-                residual.shape[1:] == y.shape, f"targets of shape {tuple(residual.shape[1:])}", tuple(y.shape)
-            )
         if t >= n_warmup and (t - n_warmup) % thin == thin - 1:
             f = net.output(state.blocks, new)
             if not torch.isfinite(f).all():
@@ -266,7 +263,9 @@ def sample(
             outputs.append(f), U.append(net.order_parameter(state.blocks)), loss.append((residual**2).mean())
     seconds = perf_counter() - start
     outputs, U = (torch.stack(x, dim=1).double().numpy() for x in (outputs, U))
-    return Run(_summary(outputs, np.zeros(1), U, float(torch.stack(loss).mean())), seconds)
+    chains = summary(outputs, None, U, float(torch.stack(loss).mean()))
+    chains.health.warn()
+    return Run(chains, seconds)
 
 
 class Ensemble:
@@ -287,7 +286,9 @@ class Ensemble:
     """
 
     def __init__(self, net, n_chains, sigma2, generator, dtype=torch.float64):
-        self.net, self.sigma2, self.generator = net, sigma2, generator
+        self.net, self.sigma2 = net, checks.positive("sigma2", sigma2)
+        self.generator = checks.torch_generator("generator", generator)
+        n_chains = checks.count("n_chains", n_chains)
         size = n_chains * sum(math.prod(shape) for shape in net.shapes)
         self.theta, self.slope, self.noise = (torch.empty(size, dtype=dtype) for _ in range(3))
         self.theta.normal_(generator=generator).mul_(math.sqrt(sigma2))
@@ -307,6 +308,6 @@ def _views(buffer, shapes, n_chains):
     return [x.view(n_chains, *shape) for x, shape in zip(buffer.split(sizes), shapes, strict=True)]
 
 
-def _need(condition, what, got):
-    if not condition:
-        raise ValueError(f"need {what}, got {got}")
+def _tensor(name, x, shape, dtype):
+    """Finite numbers of one shape as a tensor of their own."""
+    return torch.tensor(checks.array(name, x, shape=shape), dtype=dtype)

@@ -1,121 +1,21 @@
 r"""Exact posterior of finite gated networks by sampling, independent of the saddle-point theory.
 
 Three samplers of growing directness: :func:`importance` draws independent order parameters from their explicit
-density (one gated layer), :func:`collapsed` moves the random matrices behind the order parameters by elliptical
-slices, and :func:`gibbs` draws every real weight of the network in turn. They take inputs and gates, not the
-kernels of :mod:`gdln.renormalization.saddle`, and share no code with it.
+density (one gated layer), :func:`collapsed` moves the random matrices behind the order parameters by slices, and
+:func:`gibbs` draws every real weight of the network in turn. Each ends in one check of its draws
+(:mod:`gdln.renormalization.chains`) and warns, with advice, where they are not to be trusted. They take inputs and
+gates, not the kernels of :mod:`gdln.renormalization.saddle`, and share no code with it.
 """
 
 import math
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
-from scipy.optimize import minimize
 
-
-@dataclass(frozen=True)
-class Chains:
-    """Draws from the posterior.
-
-    Attributes
-    ----------
-    mean : ndarray, shape (n_new, ...)
-        Posterior mean of the output at the new points.
-    variance : ndarray, shape (n_new, ...)
-        Posterior variance there.
-    mean_error : ndarray, shape (n_new, ...)
-        Standard error of ``mean`` from effective sample sizes.
-    order_parameter : ndarray, shape (d, d)
-        Posterior mean of the readout's order parameter :math:`U_L`.
-    training_error : float
-        Posterior mean of the squared error over the training points.
-    draws : dict of ndarray, shapes (n_chains, n_draws, ...)
-        What was averaged: ``"output"`` (for the collapsed samplers the conditional mean), ``"order_parameter"``,
-        ``"spread"`` (conditional variance, not with all real weights), ``"weight"`` (importance only) and
-        ``"kernel1"`` (all real weights only).
-    first_layer_kernel : ndarray, shape (n_samples, n_samples), or None
-        Posterior mean of :math:`h^1\\cdot h^1/N_1` at the training points (not with elliptical slices).
-    effective : float
-        Smallest effective sample size of outputs and order parameter.
-    r_hat : float
-        Largest R-hat of the same.
-    """
-
-    mean: np.ndarray
-    variance: np.ndarray
-    mean_error: np.ndarray
-    order_parameter: np.ndarray
-    training_error: float
-    draws: dict
-    first_layer_kernel: np.ndarray | None
-    effective: float
-    r_hat: float
-
-    def errors(self, target):
-        r"""Bias and variance averaged over the new points, with standard errors from effective sample sizes.
-
-        To first order the error of an average is the spread of one number a draw, divided by the root of that
-        number's effective sample size: for the bias :math:`2\langle(\bar f - y)(f_k - \bar f)\rangle_x`, for
-        the variance :math:`\langle(f_k - \bar f)^2 + v_k\rangle_x`, with :math:`f_k, v_k` the (conditional)
-        mean and variance in draw :math:`k`.
-
-        Parameters
-        ----------
-        target : array_like, shaped as ``mean``
-            What the mean is compared with; zeros give the mean squared prediction.
-
-        Returns
-        -------
-        errors : SampledErrors
-        """
-        target = np.asarray(target, dtype=float)
-        _need(target.shape == self.mean.shape, f"targets of shape {self.mean.shape}", target.shape)
-        points = tuple(range(2, 2 + self.mean.ndim))
-        away = self.draws["output"] - self.mean
-        influence = 2 * ((self.mean - target) * away).mean(axis=points)
-        variance = (away**2 + self.draws.get("spread", 0.0)).mean(axis=points)
-        weight = self.draws.get("weight")
-        return SampledErrors(
-            float(np.mean((self.mean - target) ** 2)),
-            _standard_error(influence, weight),
-            float(np.mean(self.variance)),
-            _standard_error(variance, weight),
-        )
-
-
-@dataclass(frozen=True)
-class SampledErrors:
-    """Bias and variance over new points as sampled, each with its standard error."""
-
-    bias: float
-    bias_error: float
-    variance: float
-    variance_error: float
-
-
-def diagnostics(draws):
-    """Bulk effective sample size and rank-normalised R-hat of each quantity (ArviZ).
-
-    Parameters
-    ----------
-    draws : ndarray, shape (n_chains, n_draws, ...)
-        Draws of one or more quantities; constant ones get NaN.
-
-    Returns
-    -------
-    effective, r_hat : ndarray, shape (...)
-        With a single chain, R-hat splits it in two.
-    """
-    with warnings.catch_warnings():
-        # once a day, a stamp in the user's cache folder decides, arviz announces its next version at the import
-        warnings.simplefilter("ignore", FutureWarning)
-        import arviz
-
-    draws = np.asarray(draws, dtype=float)
-    data = arviz.convert_to_dataset(draws)
-    return arviz.ess(data)["x"].values, arviz.rhat(data)["x"].values
+from gdln import checks
+from gdln.renormalization.chains import Chains, Health, SamplingWarning, pareto_k, require_arviz, summary
+from gdln.renormalization.proposals import Wishart, fitted
 
 
 def importance(X, gates, y, X_new, gates_new, *, width, sigma2, temperature, rng, n_draws=2000, dof=8.0):
@@ -123,8 +23,8 @@ def importance(X, gates, y, X_new, gates_new, *, width, sigma2, temperature, rng
 
     .. math:: p(U)\propto|U|^{(N-M-1)/2}e^{-\frac{N}{2\sigma^2}\mathrm{tr}U}\,|C|^{-1/2}e^{-\frac12y^\top C^{-1}y}
 
-    in coordinates :math:`U=\Lambda\Lambda^\top` with logarithms on the diagonal, by a multivariate Student
-    proposal at the mode. Needs ``width >= n_gates``.
+    The proposal is a mixture fitted to it (:mod:`gdln.renormalization.proposals`): Student laws at the modes, others
+    moved by pilot draws, and the prior, which bounds the weights. Needs ``width >= n_gates``.
 
     Parameters
     ----------
@@ -143,80 +43,101 @@ def importance(X, gates, y, X_new, gates_new, *, width, sigma2, temperature, rng
     rng : numpy.random.Generator
         Source of the draws.
     n_draws : int, optional
-        Number of draws.
+        Number of draws, at least four.
     dof : float, optional
-        Degrees of freedom of the proposal.
+        Degrees of freedom of the Student laws; more for many gates, whose draws would lie too far out.
 
     Returns
     -------
     chains : Chains
         ``effective`` is that of the importance weights, ``r_hat`` is NaN: the draws are independent.
+
+    Warns
+    -----
+    SamplingWarning
+        If few draws carry the weight: Pareto k of the weights, or of what they contribute to the variance, is large,
+        or the effective size small.
     """
-    model = _Conditional(X, [gates], y, X_new, [gates_new], sigma2, temperature)
+    require_arviz()
+    rng = checks.generator("rng", rng)
+    n_draws, dof = checks.count("n_draws", n_draws, least=4), checks.positive("dof", dof)
+    gates, gates_new = _gate_sets("gates", gates, 1), _gate_sets("gates_new", gates_new, 1)
+    model = _Conditional(X, gates, y, X_new, gates_new, sigma2, temperature)
+    (width,) = _widths(width, "width")
     M = model.F.shape[1]
-    _need(width >= M, f"width >= n_gates = {M} for a density of U", width)
-    i, j = np.tril_indices(M)
-    on_diagonal = i == j
-    jacobian = (M - i[on_diagonal] + 1).astype(float)
-
-    def order_parameter(theta):
-        factor = np.zeros((M, M))
-        factor[i, j] = np.where(on_diagonal, np.exp(np.minimum(theta, 50)), theta)
-        return factor @ factor.T
-
-    def log_density(theta):
-        U, log_diagonal = order_parameter(theta), theta[on_diagonal]
-        likelihood = model.log_likelihood(U)
-        prior = (width - M - 1) * log_diagonal.sum() - width / (2 * sigma2) * np.trace(U)
-        return likelihood + prior + jacobian @ log_diagonal
-
-    start = np.where(on_diagonal, 0.5 * math.log(sigma2), 0.0)
-    fit = minimize(lambda theta: -log_density(theta), start, method="BFGS", options={"gtol": 1e-4})
-    root = np.linalg.cholesky(_covariance(log_density, fit.x))
-    n = len(start)
-    z = rng.standard_normal((n_draws, n)) / np.sqrt(rng.chisquare(dof, n_draws) / dof)[:, None]
-    log_weight = np.empty(n_draws)
-    outputs, spreads, training, kernels, U = [], [], [], [], np.empty((n_draws, M, M))
-    for k in range(n_draws):
-        theta = fit.x + root @ z[k]
-        U[k] = order_parameter(theta)
-        log_weight[k] = log_density(theta) + 0.5 * (dof + n) * math.log1p(z[k] @ z[k] / dof)
-        mean, variance, loss = model.predict(U[k])
-        outputs.append(mean), spreads.append(variance), training.append(loss)
-        kernels.append(model.first_layer_kernel(U[k], width))
+    checks.need(width >= M, "width", f"at least the number of gates, {M}, for a density of U", width)
+    model.refuse_singular(np.eye(M))
+    prior = Wishart(M, width, float(sigma2))
+    proposal, n_modes = fitted(
+        model.log_likelihood, lambda u: model.predict(u)[1].mean(), prior, rng, dof=dof
+    )
+    if n_modes == 0:
+        warnings.warn(
+            "no mode of the posterior was found to draw around: compare with collapsed or gibbs",
+            SamplingWarning,
+            stacklevel=2,
+        )
+    factor = proposal.draw(rng, n_draws)
+    U = factor @ factor.transpose(0, 2, 1)
+    likelihood = np.array([model.log_likelihood(u) for u in U])
+    checks.need(np.isfinite(likelihood).any(), "n_draws", "draws at which the data are possible", n_draws)
+    log_weight = likelihood + prior.log_density(factor) - proposal.log_density(factor)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
-    outputs = np.array(outputs)
+    outputs, spreads, training, kernel = [], [], [], 0.0
+    for u, w in zip(U, weight, strict=True):
+        if w > 0:
+            mean, variance, loss = model.predict(u)
+            kernel = kernel + w * model.first_layer_kernel(u, width)
+        else:  # perhaps no factor to predict with
+            mean, variance, loss = np.zeros(len(model.F_new)), np.zeros(len(model.F_new)), 0.0
+        outputs.append(mean), spreads.append(variance), training.append(loss)
+    outputs, spreads = np.array(outputs), np.array(spreads)
     mean = weight @ outputs
-    variance = weight @ np.array(spreads) + weight @ (outputs - mean) ** 2
-    error = np.sqrt((weight**2) @ (outputs - mean) ** 2)
-    effective = 1 / (weight**2).sum()
+    away = (outputs - mean) ** 2
+    # the tail of the weights alone does not see a rare region whose outputs are far away
+    share = np.log(np.maximum((away + spreads).mean(axis=1), 1e-300))
+    health = Health(
+        0,
+        float(1 / (weight**2).sum()),
+        math.nan,
+        math.nan,
+        max(pareto_k(log_weight), pareto_k(log_weight + share)),
+    )
+    health.warn()
     return Chains(
         mean=mean,
-        variance=variance,
-        mean_error=error,
-        order_parameter=np.einsum("k,kmn->mn", weight, U),
+        variance=weight @ (spreads + away),
+        mean_error=np.sqrt(weight**2 @ away),
+        order_parameter=np.tensordot(weight, U, 1),
         training_error=float(weight @ np.array(training)),
         draws={
             "output": outputs[None],
-            "spread": np.array(spreads)[None],
+            "spread": spreads[None],
             "order_parameter": U[None],
             "weight": weight[None],
         },
-        first_layer_kernel=np.tensordot(weight, np.array(kernels), 1),
-        effective=float(effective),
-        r_hat=math.nan,
+        first_layer_kernel=kernel,
+        health=health,
     )
 
 
 def collapsed(
     X, gates, y, X_new, gates_new, *, widths, sigma2, temperature, rng, n_draws=1000, n_warmup=200, n_chains=2
 ):
-    r"""Elliptical slice sampling of the order parameters, any depth and width.
+    r"""Slice sampling of the order parameters, any depth and width.
 
     With :math:`Z_l` of independent standard normal entries, :math:`b^L = \sigma Z_L`,
     :math:`b^l = Z_l(\sigma^2U_{l+1}\otimes I)^{1/2}` and :math:`U_l = b^{l\top}b^l/N_l`, the prior of the order
-    parameters is exact and the likelihood is Gaussian; one slice a layer and sweep, nothing to tune.
+    parameters is exact and the likelihood is Gaussian. A sweep moves each layer along an ellipse (Murray et al.
+    2010), which leaves its prior unchanged, then along stretches
+
+    .. math:: Z\to Z\,(1+(e^t-1)vv^\top),\qquad
+              p(t)\propto e^{Nt-\frac12(e^{2t}-1)\lVert Zv\rVert^2}\times\text{likelihood}
+
+    of random unit vectors :math:`v`, and along its size, :math:`Z\to e^tZ` (Liu & Sabatti 2000): data that move the
+    order parameter far from its prior do so in few directions, in which ellipses of many dimensions are slow.
+    Nothing is to be tuned.
 
     Parameters
     ----------
@@ -231,15 +152,22 @@ def collapsed(
     sigma2, temperature, rng
         As in :func:`importance`.
     n_draws, n_warmup, n_chains : int, optional
-        Sweeps kept and dropped, a chain, and chains; each starts from the prior.
+        Sweeps kept (at least four) and dropped, a chain, and chains; each starts from the prior.
 
     Returns
     -------
     chains : Chains
+
+    Warns
+    -----
+    SamplingWarning
+        If the chains disagree or hold few effective draws.
     """
+    n_draws, n_warmup, n_chains = _lengths(n_draws, n_warmup, n_chains)
+    rng = checks.generator("rng", rng)
     widths = _widths(widths)
     depth = len(widths)
-    gates, gates_new = _gate_sets(gates, depth), _gate_sets(gates_new, depth)
+    gates, gates_new = _gate_sets("gates", gates, depth), _gate_sets("gates_new", gates_new, depth)
     model = _Conditional(X, gates, y, X_new, gates_new, sigma2, temperature)
     numbers = [G.shape[1] for G in gates][::-1]  # layer 1 first
     sizes = np.cumprod(numbers[::-1])[::-1]
@@ -252,10 +180,13 @@ def collapsed(
                 d, m = sizes[l + 1], numbers[l]
                 b = np.einsum("nim,ij->njm", b.reshape(-1, len(upper), m), upper).reshape(-1, d * m)
             U[l] = b.T @ b / widths[l]
-            upper = b / math.sqrt(widths[l])
-            if len(upper) > sizes[l]:
-                upper = np.linalg.qr(upper, mode="r")
+            if l > 0:
+                upper = b / math.sqrt(widths[l])
+                upper = np.linalg.qr(upper, mode="r") if len(upper) > sizes[l] else upper
         return U
+
+    def level(Z):
+        return model.log_likelihood(order_parameters(Z)[0])
 
     def shapes():
         rows = [sizes[-1]]  # of the root that multiplies Z_l: at most the width above
@@ -266,29 +197,85 @@ def collapsed(
     outputs, spreads, training, U_draws = [], [], [], []
     for _ in range(n_chains):
         Z = [rng.standard_normal(shape) for shape in shapes()]
-        U = order_parameters(Z)
-        level = model.log_likelihood(U[0])
+        model.refuse_singular(order_parameters(Z)[0])
+        here = level(Z)
         for sweep in range(n_warmup + n_draws):
             for l in range(depth):
-                old, nu = Z[l], rng.standard_normal(Z[l].shape)
-                threshold = level + math.log(rng.random())
-                angle = rng.uniform(0, 2 * math.pi)
-                low, high = angle - 2 * math.pi, angle
-                while True:
-                    Z[l] = old * math.cos(angle) + nu * math.sin(angle)
-                    U = order_parameters(Z)
-                    level = model.log_likelihood(U[0])
-                    if level > threshold:
-                        break
-                    low, high = (angle, high) if angle < 0 else (low, angle)
-                    angle = rng.uniform(low, high)
+                here = _along_ellipse(Z, l, level, here, rng)
+                columns = Z[l].shape[1]
+                for _ in range(min(columns, 4)):
+                    v = rng.standard_normal(columns)
+                    here = _along_stretch(Z, l, v / np.linalg.norm(v), level, here, rng)
+                if columns > 1:  # of one column, the stretch was its size
+                    here = _along_stretch(Z, l, None, level, here, rng)
             if sweep >= n_warmup:
+                U = order_parameters(Z)
                 mean, variance, loss = model.predict(U[0])
                 outputs.append(mean), spreads.append(variance), training.append(loss), U_draws.append(U[-1])
     shape = (n_chains, n_draws)
     outputs, spreads = np.reshape(outputs, (*shape, -1)), np.reshape(spreads, (*shape, -1))
     U_draws = np.reshape(U_draws, (*shape, sizes[-1], sizes[-1]))
-    return _summary(outputs, spreads, U_draws, float(np.mean(training)))
+    chains = summary(outputs, spreads, U_draws, float(np.mean(training)))
+    chains.health.warn()
+    return chains
+
+
+def _along_ellipse(Z, l, level, here, rng):
+    """Move one layer's matrix, in place, along an ellipse through it and a draw from its prior.
+
+    ``here`` is the log likelihood where it stands; returned is that where it ends.
+    """
+    old, nu = Z[l], rng.standard_normal(Z[l].shape)
+
+    def value(angle):
+        Z[l] = old * math.cos(angle) + nu * math.sin(angle)
+        return level(Z)
+
+    angle = rng.uniform(0, 2 * math.pi)
+    return _slice(value, here, angle, angle - 2 * math.pi, angle, rng)[1]
+
+
+def _along_stretch(Z, l, v, level, here, rng):
+    """Stretch one layer's matrix, in place, along a unit vector v or, without one, along all directions alike.
+
+    ``here`` is the log likelihood where it stands; returned is that where it ends.
+    """
+    old = Z[l]
+    if v is None:
+        n, size = old.size, np.sum(old**2)
+    else:
+        moved = old @ v
+        n, size = len(old), moved @ moved
+
+    def prior(t):
+        return n * t - 0.5 * math.expm1(2 * t) * size
+
+    def value(t):
+        Z[l] = math.exp(t) * old if v is None else old + math.expm1(t) * np.outer(moved, v)
+        return level(Z) + prior(t)
+
+    # the interval is three times as wide as the prior of t on both sides, whose standard deviation is 1 / sqrt(2 n):
+    # shrinking to a narrower slice costs a step a factor of two, and longer ways are gone over sweeps
+    high = 6 / math.sqrt(2 * n) * rng.random()
+    low = high - 6 / math.sqrt(2 * n)
+    t, found = _slice(value, here, rng.uniform(low, high), low, high, rng)
+    return found - prior(t)
+
+
+def _slice(value, here, start, low, high, rng):
+    """A point of the slice under ``here = value(0)``, by shrinkage (Neal 2003), and its value.
+
+    ``value`` leaves the state at the point it looked at last.
+    """
+    threshold = here + math.log(rng.random())
+    point = start
+    while not (found := value(point)) > threshold:
+        low, high = (point, high) if point < 0 else (low, point)
+        # where rounding of a nearly singular kernel hides the slice, zero, the old state, is in it
+        point = rng.uniform(low, high) if high - low > 1e-12 else 0.0
+        if point == 0.0:
+            return 0.0, value(0.0)
+    return point, found
 
 
 def gibbs(
@@ -318,15 +305,20 @@ def gibbs(
     chains : Chains
         Order parameter and first-layer kernel are averages over real weights; with several outputs the order
         parameter has size ``n_outputs * n_gates``, output by output.
+
+    Warns
+    -----
+    SamplingWarning
+        If the chains disagree or hold few effective draws.
     """
-    _need(temperature > 0, "temperature > 0 for Gibbs sampling of the weights", temperature)
+    n_draws, n_warmup, n_chains = _lengths(n_draws, n_warmup, n_chains)
+    rng = checks.generator("rng", rng)
+    temperature = checks.positive("temperature", temperature)  # at zero no weights but the old fit the data
     widths = _widths(widths)
     depth = len(widths)
-    gates, gates_new = _gate_sets(gates, depth), _gate_sets(gates_new, depth)
+    gates, gates_new = _gate_sets("gates", gates, depth), _gate_sets("gates_new", gates_new, depth)
     X, y, X_new = _data(X, y, X_new, sigma2, temperature)
-    _same_gates(gates, gates_new)
-    for G, points in [(G, X) for G in gates] + [(G, X_new) for G in gates_new]:
-        _features([G], len(points))
+    _same_points(X, gates, X_new, gates_new)
     single, Y = y.ndim == 1, y.reshape(len(X), -1)
     outputs, U_draws, kernels, training = [], [], [], []
     for _ in range(n_chains):
@@ -344,7 +336,9 @@ def gibbs(
     outputs = np.reshape(outputs, (*shape, *((len(X_new),) if single else (len(X_new), Y.shape[1]))))
     U_draws = np.reshape(U_draws, (*shape, *U_draws[0].shape))
     kernels = np.reshape(kernels, (*shape, len(X), len(X)))
-    return _summary(outputs, np.zeros(1), U_draws, float(np.mean(training)), kernels)
+    chains = summary(outputs, None, U_draws, float(np.mean(training)), kernels)
+    chains.health.warn()
+    return chains
 
 
 class _Conditional:
@@ -352,20 +346,30 @@ class _Conditional:
 
     def __init__(self, X, gates, y, X_new, gates_new, sigma2, temperature):
         X, y, X_new = _data(X, y, X_new, sigma2, temperature)
+        checks.need(y.ndim == 1, "y", f"shape ({len(X)},)", y)
         self.y, self.T = y, float(temperature)
-        _need(self.y.shape == (len(X),), f"targets of shape ({len(X)},)", self.y.shape)
-        _same_gates(gates, gates_new)
-        self.F, self.F_new = _features(gates, len(X)), _features(gates_new, len(X_new))
+        _same_points(X, gates, X_new, gates_new)
+        self.F, self.F_new = _features(gates), _features(gates_new)
         self.K0, self.K0_cross = sigma2 / X.shape[1] * X @ X.T, sigma2 / X.shape[1] * X_new @ X.T
         self.K0_new = sigma2 / X.shape[1] * (X_new**2).sum(axis=1)
-        if self.T == 0:  # the likelihood is then a density only if the kernel is invertible
-            rank = np.linalg.matrix_rank((self.F @ self.F.T) * self.K0, hermitian=True)
-            _need(rank == len(X), f"a kernel of full rank {len(X)} at T = 0 (or T > 0)", f"rank {rank}")
+
+    def refuse_singular(self, U):
+        """At zero temperature the likelihood is a density only if the kernel at almost every U is invertible."""
+        if self.T > 0:
+            return
+        P = len(self.y)
+        checks.need(self.y.any(), "y", "targets that are not all zero at T = 0 (or T > 0)", self.y)
+        rank = np.linalg.matrix_rank((self.F @ U @ self.F.T) * self.K0, hermitian=True)
+        if rank < P:
+            raise ValueError(
+                f"temperature needs a number above 0, or a kernel of full rank {P} at T = 0 (more inputs, gates or"
+                f" width), got a kernel of rank {rank}"
+            )
 
     def _factor(self, U):
         C = (self.F @ U @ self.F.T) * self.K0
-        C[np.diag_indices_from(C)] += self.T
-        return cho_factor(C, lower=True, overwrite_a=True)
+        C.flat[:: len(C) + 1] += self.T
+        return cho_factor(C, lower=True, overwrite_a=True, check_finite=False)
 
     def log_likelihood(self, U):
         """Log density of the targets, up to a constant; minus infinity where it cannot be computed."""
@@ -373,7 +377,7 @@ class _Conditional:
             factor = self._factor(U)
         except np.linalg.LinAlgError:
             return -math.inf
-        half = solve_triangular(factor[0], self.y, lower=True)
+        half = solve_triangular(factor[0], self.y, lower=True, check_finite=False)
         return -0.5 * half @ half - np.log(np.diag(factor[0])).sum()
 
     def predict(self, U):
@@ -473,92 +477,52 @@ class _Network:
         return self.gates[::-1]
 
 
-def _summary(outputs, spreads, U_draws, training, kernels=None):
-    """Averages over draws, with diagnostics of outputs and order parameter."""
-    flat = outputs.reshape(*outputs.shape[:2], -1)
-    d = U_draws.shape[-1]
-    i, j = np.tril_indices(d)
-    effective, r_hat = diagnostics(np.concatenate([flat, U_draws[:, :, i, j]], axis=2))
-    mean, between = outputs.mean(axis=(0, 1)), outputs.var(axis=(0, 1))
-    own = effective[: flat.shape[2]].reshape(mean.shape)
-    return Chains(
-        mean=mean,
-        variance=between + (spreads.mean(axis=(0, 1)) if spreads.ndim > 1 else 0.0),
-        mean_error=np.where(between > 0, np.sqrt(between / own), 0.0),
-        order_parameter=U_draws.mean(axis=(0, 1)),
-        training_error=training,
-        draws={"output": outputs, "order_parameter": U_draws}
-        | ({"spread": spreads} if spreads.ndim > 1 else {})
-        | ({} if kernels is None else {"kernel1": kernels}),
-        first_layer_kernel=None if kernels is None else kernels.mean(axis=(0, 1)),
-        effective=float(np.nanmin(effective)),
-        r_hat=float(np.nanmax(r_hat)),
-    )
-
-
-def _standard_error(values, weight=None):
-    """Standard error of the average of one number a draw, from weights or effective sample size."""
-    if weight is not None:
-        return float(np.sqrt((weight**2 * (values - (weight * values).sum()) ** 2).sum()))
-    spread = values.std()
-    return float(spread / np.sqrt(diagnostics(values)[0])) if spread > 0 else 0.0
-
-
-def _covariance(log_density, mode, step=1e-3):
-    """Inverse of the negative Hessian at the mode by central differences, made positive definite."""
-    n = len(mode)
-    H = np.empty((n, n))
-    e = step * np.eye(n)
-    for a in range(n):
-        for b in range(a + 1):
-            corners = [log_density(mode + s * e[a] + t * e[b]) * s * t for s in (1, -1) for t in (1, -1)]
-            H[a, b] = H[b, a] = -sum(corners) / (4 * step**2)
-    w, V = np.linalg.eigh(H)
-    return (V / np.maximum(w, 1e-3 * w[-1])) @ V.T
-
-
-def _features(gates, n_points):
-    F = np.ones((n_points, 1))
+def _features(gates):
+    """Products of the gates of all layers at each point, scaled, shape (n_points, product of n_gates)."""
+    F = np.ones((len(gates[0]), 1))
     for G in gates:
-        G = np.asarray(G, dtype=float)
-        _need(G.ndim == 2 and len(G) == n_points, f"gates of shape ({n_points}, n_gates)", G.shape)
-        _need(np.isfinite(G).all(), "finite gates", "NaN or infinity")
-        F = np.einsum("pa,pb->pab", F, G / math.sqrt(G.shape[1])).reshape(n_points, -1)
+        F = np.einsum("pa,pb->pab", F, G / math.sqrt(G.shape[1])).reshape(len(G), -1)
     return F
 
 
-def _gate_sets(gates, depth):
-    several = isinstance(gates, list | tuple) and np.ndim(gates[0]) == 2
-    sets = [np.asarray(G, dtype=float) for G in (gates if several else [gates] * depth)]
-    _need(len(sets) == depth, f"{depth} gate sets, one a gated layer", len(sets))
+def _gate_sets(name, gates, depth):
+    """One gate set a layer, from such a list or from one set for all."""
+    several = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
+    sets = [
+        checks.array(name, G, shape=("n_points", "n_gates")) for G in (gates if several else [gates] * depth)
+    ]
+    checks.need(len(sets) == depth, name, f"{depth} gate sets, one a gated layer", len(sets))
     return sets
 
 
-def _widths(widths):
-    given = np.atleast_1d(widths)
-    _need(len(given) > 0 and all(N >= 1 and N == N // 1 for N in given), "widths >= 1, whole numbers", widths)
-    return [int(N) for N in given]
+def _widths(widths, name="widths"):
+    given = widths if np.ndim(widths) else [widths]
+    checks.need(np.ndim(widths) <= 1 and len(given) > 0, name, "one or more widths", widths)
+    return [checks.count(name, N) for N in given]
+
+
+def _lengths(n_draws, n_warmup, n_chains):
+    """Numbers of draws, warm-up draws and chains that can be judged, and the means to judge them."""
+    require_arviz()
+    return (
+        checks.count("n_draws", n_draws, least=4),
+        checks.count("n_warmup", n_warmup, least=0),
+        checks.count("n_chains", n_chains),
+    )
 
 
 def _data(X, y, X_new, sigma2, temperature):
     """Inputs and targets as finite arrays of matching shapes, or the reason why not."""
-    X, y, X_new = (np.asarray(a, dtype=float) for a in (X, y, X_new))
-    fits = X.ndim == X_new.ndim == 2 and X.shape[1] == X_new.shape[1] and X.size > 0
-    _need(fits, "inputs of shapes (n_samples, n_inputs), (n_new, n_inputs)", (X.shape, X_new.shape))
-    _need(y.ndim in (1, 2) and len(y) == len(X), f"targets of shape ({len(X)},)", y.shape)
-    _need(all(np.isfinite(a).all() for a in (X, y, X_new)), "finite inputs and targets", "NaN or infinity")
-    finite = np.isfinite([sigma2, temperature]).all()
-    _need(
-        finite and sigma2 > 0 and temperature >= 0, "sigma2 > 0 and temperature >= 0", (sigma2, temperature)
-    )
+    X = checks.array("X", X, shape=("n_samples", "n_inputs"))
+    X_new = checks.array("X_new", X_new, shape=("n_new", X.shape[1]))
+    y = checks.array("y", y, ndim=(1, 2))
+    checks.need(len(y) == len(X), "y", f"{len(X)} targets, one a sample", y)
+    checks.positive("sigma2", sigma2), checks.nonnegative("temperature", temperature)
     return X, y, X_new
 
 
-def _same_gates(gates, gates_new):
-    numbers, new = ([np.shape(G)[-1:] for G in sets] for sets in (gates, gates_new))
-    _need(numbers == new, f"gate sets of equal sizes at new points, {numbers}", new)
-
-
-def _need(condition, what, got):
-    if not condition:
-        raise ValueError(f"need {what}, got {got}")
+def _same_points(X, gates, X_new, gates_new):
+    """Refuse gates at another number of points, or of another number at new points."""
+    for G, G_new in zip(gates, gates_new, strict=True):
+        checks.array("gates", G, shape=(len(X), None))
+        checks.array("gates_new", G_new, shape=(len(X_new), G.shape[1]))

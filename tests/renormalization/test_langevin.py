@@ -4,6 +4,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from gdln.renormalization import langevin  # noqa: E402
+from gdln.renormalization.chains import SamplingWarning  # noqa: E402
 
 
 def problem(n_samples=12, n_inputs=7, n_gates=3, seed=0):
@@ -12,13 +13,17 @@ def problem(n_samples=12, n_inputs=7, n_gates=3, seed=0):
     return X, G, rng.standard_normal(n_samples)
 
 
-def short_run(y):
-    X, G, _ = problem()
+def short_run(y=None, **change):
+    X, G, own = problem()
     net = langevin.GatedNet(7, 3, 4)
+    numbers = {"sigma2": 1.0, "temperature": 0.5, "step": 0.01, "n_steps": 40, "n_warmup": 0}
     return langevin.sample(
-        net, net.data(X, G), y, net.data(X, G), sigma2=1.0, temperature=0.5, step=0.01, n_steps=40, n_warmup=0,
-        generator=generator(),
-    )  # fmt: skip
+        net,
+        net.data(X, G),
+        own if y is None else y,
+        net.data(X, G),
+        **(numbers | {"generator": generator()} | change),
+    )
 
 
 def generator(seed=0):
@@ -121,19 +126,55 @@ def test_a_step_that_is_too_large_is_refused():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: langevin.GatedNet(3, 0, 5), "positive sizes"),
-        (lambda: langevin.GatedNet(3, 2, ()), "at least one width"),
+        (lambda: langevin.GatedNet(3, 0, 5), "n_gates needs a whole number of at least 1"),
+        (lambda: langevin.GatedNet(3, 2, ()), "widths needs at least one width"),
         (lambda: langevin.PatchNet(3, 5, activation="tanh"), "activation"),
-        (lambda: short_run(np.zeros((12, 1))), "finite targets of shape"),
-        (lambda: short_run(np.zeros(1)), r"targets of shape \(12,\)"),
-        (lambda: short_run(np.full(12, np.nan)), "finite targets"),
-        (lambda: langevin.GatedNet(3, 2, 5).data(np.zeros((4, 3)), np.zeros((4, 1))), "inputs and gates"),
-        (lambda: langevin.PatchNet(3, 5, 2).data(np.zeros((4, 3, 2))), "patches of shape"),
+        (lambda: short_run(np.zeros((12, 1))), r"y needs shape \(12,\)"),
+        (lambda: short_run(np.zeros(1)), r"y needs shape \(12,\)"),
+        (lambda: short_run(np.full(12, np.nan)), "y needs finite numbers"),
+        (
+            lambda: langevin.GatedNet(3, 2, 5).data(np.zeros((4, 3)), np.zeros((4, 1))),
+            r"G needs shape \(4, 2\)",
+        ),
+        (lambda: langevin.PatchNet(3, 5, 2).data(np.zeros((4, 3, 2))), r"X needs shape \(n_samples, 2, 3\)"),
     ],
 )
 def test_bad_input_is_refused_with_the_reason(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"generator": None}, "generator needs a torch.Generator"),
+        ({"generator": 0}, "generator needs a torch.Generator.*got int 0"),
+        ({"generator": np.random.default_rng(0)}, "generator needs a torch.Generator"),
+        ({"n_steps": 30}, "n_steps needs a whole number of at least 40, got 30"),
+        ({"n_chains": 2.5}, "n_chains needs a whole number"),
+        ({"step": np.nan}, "step needs a number above 0"),
+        ({"temperature": 0}, "temperature needs a number above 0"),
+        ({"sigma2": -1.0}, "sigma2 needs a number above 0"),
+    ],
+)
+def test_wrong_kinds_of_arguments_are_named_before_torch_draws(change, message):
+    before = torch.get_rng_state()
+    with pytest.raises((TypeError, ValueError), match=message):
+        short_run(**change)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_inputs_that_are_not_finite_are_refused_as_such():
+    X, G, _ = problem()
+    with pytest.raises(ValueError, match="X needs finite numbers"):
+        langevin.GatedNet(7, 3, 4).data(np.where(X > 2, np.nan, X) * np.inf, G)
+    with pytest.raises(ValueError, match="X needs finite numbers"):
+        langevin.PatchNet(7, 4).data(np.full((3, 7), np.nan))
+
+
+def test_chains_too_short_to_agree_warn():
+    with pytest.warns(SamplingWarning, match="run them longer"):
+        short_run()
 
 
 @pytest.mark.slow
