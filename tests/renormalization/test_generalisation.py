@@ -51,6 +51,10 @@ def test_more_points_than_can_be_interpolated_are_refused(family):
 def test_a_path_of_widths_is_the_same_as_single_fits(task, family):
     rows = generalisation.along_widths(task, family, widths=[200, 20, 60], sigma2=0.3, temperature=0.05)
     assert [row["width"] for row in rows] == [20, 60, 200, np.inf]
+    named = generalisation.along_widths(task, family, widths=[np.inf, 60], sigma2=0.3, temperature=0.05)
+    assert [row["width"] for row in named] == [60, np.inf] and named[1] == rows[
+        3
+    ]  # the limit, asked for or not
     for row in rows[::3]:
         _, p = generalisation.fit(task, family, width=row["width"], sigma2=0.3, temperature=0.05)
         assert row["error"] == pytest.approx(p.errors(task.y_new).error, rel=1e-6)
