@@ -4,18 +4,15 @@ Writes book/data/alignment_convolutional_<set>.json, about five CPU-minutes each
 MNIST and KMNIST are read from the folder named by GDLN_DATA (test files, 10,000 images, averaged to 14 by 14).
 """
 
-import argparse
-
 import numpy as np
 import torch
-from tqdm import tqdm
+from experiment import arguments, runs, save
 
-from gdln import results
 from gdln.alignment.convolutional import RULES, ConvolutionalNets
 from gdln.alignment.rules import Learner, accuracy, train
 from gdln.data import images
 
-N_TRAIN, N_VALIDATION, N_TEST, LRS = 1000, 297, 500, (2.0, 6.0)
+N_TRAIN, N_VALIDATION, N_TEST, LRS, CHANNELS = 1000, 297, 500, (2.0, 6.0), [8, 32]
 
 
 def image_set(name):
@@ -27,51 +24,54 @@ def image_set(name):
     return images.ImageSet(small.reshape(len(full), -1), full.labels, (14, 14)), (1, 2, 2), 10
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", default="digits", choices=("digits", "mnist", "kmnist"))
-    parser.add_argument("--channels", type=int, nargs="+", default=[8, 32])
-    parser.add_argument("--seeds", type=int, default=3)
-    arguments = parser.parse_args()
+def trained(channels, rule, seed, name):
+    """Test accuracies of one network for every learning rate, and the rate that the validation images choose."""
     torch.set_num_threads(1)
-    full, strides, epochs = image_set(arguments.set)
+    full, strides, epochs = image_set(name)
+    training, rest = full.split(N_TRAIN, np.random.default_rng(seed))
+    parts = (
+        training,
+        rest.subset(slice(N_VALIDATION)),
+        rest.subset(slice(N_VALIDATION, N_VALIDATION + N_TEST)),
+    )
+    x = [torch.from_numpy(X).float().view(-1, 1, *full.shape) for X in images.centred_rows(*parts)]
+    y = torch.from_numpy(images.one_hot(training.labels) - 0.1).float()
+    net = ConvolutionalNets(channels, strides, 10, 1, generator=torch.Generator().manual_seed(seed))
+    net.weights = [W.repeat(len(LRS), 1, 1) for W in net.weights]
+    learner = Learner(net, rule, torch.Generator().manual_seed(1000 + seed))
+    train(learner, x[0], y, torch.tensor(LRS), epochs, generator=torch.Generator().manual_seed(seed))
+    validation, test = (accuracy(net, x[k], torch.from_numpy(parts[k].labels)).tolist() for k in (1, 2))
+    best = int(np.argmax(validation))
+    return {
+        "accuracy": round(100 * test[best], 3),
+        "lr": LRS[best],
+        "table": [round(100 * t, 3) for t in test],
+    }
+
+
+def main(argv=None):
+    chosen = arguments(
+        __doc__,
+        argv,
+        counts={"seeds": 3},
+        reduced={"seeds": 1},
+        choices={"set": ("digits", "mnist", "kmnist")},
+    )
+    full, strides, epochs = image_set(chosen.set)
+    name, seeds = f"alignment_convolutional_{chosen.set}", list(range(chosen.seeds))
+    grid = {"channels": CHANNELS, "rule": list(RULES), "seed": seeds}
+    found = iter(runs(name, trained, grid, chosen.jobs, name=chosen.set))
     rows = []
-    for channels in arguments.channels:
-        for rule in tqdm(RULES):
-            scores, chosen, tables = [], [], []
-            for seed in range(arguments.seeds):
-                training, rest = full.split(N_TRAIN, np.random.default_rng(seed))
-                parts = (
-                    training,
-                    rest.subset(slice(N_VALIDATION)),
-                    rest.subset(slice(N_VALIDATION, N_VALIDATION + N_TEST)),
-                )
-                x = [
-                    torch.from_numpy(X).float().view(-1, 1, *full.shape) for X in images.centred_rows(*parts)
-                ]
-                y = torch.from_numpy(images.one_hot(training.labels) - 0.1).float()
-                net = ConvolutionalNets(
-                    channels, strides, 10, 1, generator=torch.Generator().manual_seed(seed)
-                )
-                net.weights = [W.repeat(len(LRS), 1, 1) for W in net.weights]
-                learner = Learner(net, rule, torch.Generator().manual_seed(1000 + seed))
-                train(
-                    learner, x[0], y, torch.tensor(LRS), epochs, generator=torch.Generator().manual_seed(seed)
-                )
-                validation, test = (
-                    accuracy(net, x[k], torch.from_numpy(parts[k].labels)).tolist() for k in (1, 2)
-                )
-                best = int(np.argmax(validation))
-                scores.append(round(100 * test[best], 3))
-                chosen.append(LRS[best])
-                tables.append([round(100 * t, 3) for t in test])
-            rows.append(
-                {"channels": channels, "rule": rule, "accuracy": scores, "lr": chosen, "table": tables}
-            )
-    results.save(
-        f"alignment_convolutional_{arguments.set}",
+    for channels in CHANNELS:
+        for rule in RULES:
+            group = [next(found) for _ in seeds]
+            columns = {column: [run[column] for run in group] for column in ("accuracy", "lr", "table")}
+            rows.append({"channels": channels, "rule": rule, **columns})
+    save(
+        name,
+        chosen,
         {
-            "set": arguments.set,
+            "set": chosen.set,
             "image_shape": list(full.shape),
             "strides": list(strides),
             "n_train": N_TRAIN,
@@ -80,7 +80,7 @@ def main():
             "lrs": list(LRS),
             "epochs": epochs,
             "batch_size": 50,
-            "seeds": list(range(arguments.seeds)),
+            "seeds": seeds,
             "accuracy": "per cent, one a seed",
         },
         rows,

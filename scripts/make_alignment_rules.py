@@ -3,12 +3,9 @@
 Writes book/data/alignment_rules.json. About four CPU-minutes.
 """
 
-import argparse
-
 import torch
-from tqdm import tqdm
+from experiment import arguments, runs, save
 
-from gdln import results
 from gdln.alignment.experiments import digits_task, train_rule
 from gdln.alignment.rules import RULES
 
@@ -21,36 +18,34 @@ SETTINGS = (
 )
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    arguments = parser.parse_args()
+def trained(setting, rule, n_seeds):
+    """One rule in one setting, all seeds at once."""
     torch.set_num_threads(1)
-    rows = []
-    for setting in tqdm(SETTINGS):
-        options = dict(setting)
-        tasks = [
-            digits_task(options["n_train"], seed, dtype=torch.float32) for seed in range(arguments.seeds)
-        ]
-        options.pop("n_train")
-        for rule in RULES:
-            result = train_rule(rule, tasks, **options)
-            rows.append(
-                {
-                    **setting,
-                    "rule": rule,
-                    "accuracy": (100 * result.accuracy).round(3).tolist(),
-                    "lr": result.lr.tolist(),
-                    "table": (100 * result.table).round(3).tolist(),
-                    "diverged": result.diverged.tolist(),
-                }
-            )
-    results.save(
+    options = dict(SETTINGS[setting])
+    n_train = options.pop("n_train")
+    tasks = [digits_task(n_train, seed, dtype=torch.float32) for seed in range(n_seeds)]
+    result = train_rule(rule, tasks, **options)
+    return {
+        **SETTINGS[setting],
+        "rule": rule,
+        "accuracy": (100 * result.accuracy).round(3).tolist(),
+        "lr": result.lr.tolist(),
+        "table": (100 * result.table).round(3).tolist(),
+        "diverged": result.diverged.tolist(),
+    }
+
+
+def main(argv=None):
+    chosen = arguments(__doc__, argv, counts={"seeds": 3}, reduced={"seeds": 1})
+    grid = {"setting": list(range(len(SETTINGS))), "rule": list(RULES)}
+    rows = runs("alignment_rules", trained, grid, chosen.jobs, n_seeds=chosen.seeds)
+    save(
         "alignment_rules",
+        chosen,
         {
             "data": "digits, 297 for validation, 500 for test",
             "batch_size": 50,
-            "seeds": list(range(arguments.seeds)),
+            "seeds": list(range(chosen.seeds)),
             "accuracy": "per cent, one a seed",
         },
         rows,

@@ -3,13 +3,10 @@
 Writes book/data/alignment_scores.json. About five CPU-minutes.
 """
 
-import argparse
-
 import numpy as np
 import torch
-from tqdm import tqdm
+from experiment import arguments, runs, save
 
-from gdln import results
 from gdln.alignment.experiments import digits_task, measure_alignment
 
 WIDTHS, DEPTHS = [32, 64, 128, 256, 512, 1024], [1, 2, 4, 6]
@@ -21,29 +18,39 @@ def table(scores):
     return {name: getattr(scores, name).round(6).tolist() for name in SCORES}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--n-train", type=int, default=200)
-    arguments = parser.parse_args()
+def measured(width, depth, seed, n_train, checkpoints=None):
+    """Scores of one network: after training, or along it at checkpoints, with the loss."""
     torch.set_num_threads(1)
-    seeds = list(range(arguments.seeds))
-    tasks = [digits_task(arguments.n_train, s) for s in seeds]
+    task = digits_task(n_train, seed)
+    options = {} if checkpoints is None else {"checkpoints": checkpoints}
+    scores = measure_alignment(task.x, task.y, width, depth, seed, **options)
+    return table(scores) | ({} if checkpoints is None else {"loss": np.round(scores.loss, 6).tolist()})
 
-    def over_seeds(width, depth):
-        runs = [
-            table(measure_alignment(t.x, t.y, width, depth, s)) for s, t in zip(seeds, tasks, strict=True)
-        ]
-        return {name: [run[name][0] for run in runs] for name in SCORES}
 
-    by_width = {str(width): over_seeds(width, 3) for width in tqdm(WIDTHS)}
-    by_depth = {str(depth): over_seeds(256, depth) for depth in tqdm(DEPTHS)}
-    long = measure_alignment(tasks[0].x, tasks[0].y, 512, 3, 0, checkpoints=CHECKPOINTS)
-    results.save(
+def main(argv=None):
+    chosen = arguments(
+        __doc__, argv, counts={"seeds": 3, "n_train": 200}, reduced={"seeds": 1, "n_train": 50}
+    )
+    seeds, n_train = list(range(chosen.seeds)), chosen.n_train
+
+    def over_seeds(part, key, points):
+        grid = [point | {"seed": seed} for point in points for seed in seeds]
+        found = iter(runs(f"alignment_scores_{part}", measured, grid, chosen.jobs, n_train=n_train))
+        groups = [(str(point[key]), [next(found) for _ in seeds]) for point in points]
+        return {label: {name: [run[name][0] for run in group] for name in SCORES} for label, group in groups}
+
+    by_width = over_seeds("width", "width", [{"width": width, "depth": 3} for width in WIDTHS])
+    by_depth = over_seeds("depth", "depth", [{"width": 256, "depth": depth} for depth in DEPTHS])
+    point = [{"width": 512, "depth": 3, "seed": 0}]
+    (long,) = runs(
+        "alignment_scores_time", measured, point, chosen.jobs, n_train=n_train, checkpoints=CHECKPOINTS
+    )
+    save(
         "alignment_scores",
+        chosen,
         {
             "data": "digits",
-            "n_train": arguments.n_train,
+            "n_train": n_train,
             "lr": 0.3,
             "steps": 300,
             "widths": WIDTHS,
@@ -54,11 +61,7 @@ def main():
             "checkpoints": CHECKPOINTS,
             "seeds": seeds,
         },
-        {
-            "width": by_width,
-            "depth": by_depth,
-            "time": {**table(long), "loss": np.round(long.loss, 6).tolist()},
-        },
+        {"width": by_width, "depth": by_depth, "time": long},
         packages=("numpy", "scipy", "scikit-learn", "torch"),
     )
 

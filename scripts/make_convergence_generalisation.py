@@ -3,13 +3,10 @@
 Writes book/data/convergence_generalisation.json (about four minutes on one core).
 """
 
-import argparse
-
 import numpy as np
 import torch
-from tqdm import tqdm
+from experiment import arguments, runs, save
 
-from gdln import results
 from gdln.convergence import experiments, features, flow
 from gdln.convergence.nets import ThreeLayerNetwork
 from gdln.data import images, tasks
@@ -50,7 +47,9 @@ def fully_trained(train, test, seed, size=400, dt=1.0, chunk=100, max_chunks=100
     return {"error": float(wrong), "time": dt * chunk * chunks, "loss_ratio": ratio}
 
 
-def compare(task, n, seed, rtol, atol):
+def compare(task, n, seed):
+    torch.set_num_threads(1)
+    task, rtol, atol = TASKS[task]
     train, test = task(seed, n)
     out = {}
     for k, model in enumerate(experiments.MODELS):
@@ -67,20 +66,24 @@ def compare(task, n, seed, rtol, atol):
     return out
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10, help="seeds of the four-point runs")
-    parser.add_argument("--digit-seeds", type=int, default=5, help="seeds of the digit runs")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    jobs = [("four points", four_points, n, args.seeds, None, None) for n in (50, 100)]
-    jobs += [("digit parity", digit_parity, n, args.digit_seeds, 1e-3, 1e-4) for n in (100, 200)]
+#: How a task is drawn, and the tolerances of its flow where they are not the default.
+TASKS = {"four points": (four_points, None, None), "digit parity": (digit_parity, 1e-3, 1e-4)}
+
+
+def main(argv=None):
+    chosen = arguments(
+        __doc__, argv, counts={"seeds": 10, "digit_seeds": 5}, reduced={"seeds": 1, "digit_seeds": 1}
+    )
+    groups = [("four points", n, chosen.seeds) for n in (50, 100)]
+    groups += [("digit parity", n, chosen.digit_seeds) for n in (100, 200)]
+    grid = [{"task": task, "n": n, "seed": seed} for task, n, n_seeds in groups for seed in range(n_seeds)]
+    found = iter(runs("convergence_generalisation", compare, grid, chosen.jobs))
     out = {}
-    for name, task, n, n_seeds, rtol, atol in jobs:
-        runs = [compare(task, n, seed, rtol, atol) for seed in tqdm(range(n_seeds), desc=f"{name} {n}")]
-        out[f"{name} {n}"] = {
-            model: {field: [round(run[model][field], 6) for run in runs] for field in runs[0][model]}
-            for model in runs[0]
+    for task, n, n_seeds in groups:
+        group = [next(found) for _ in range(n_seeds)]
+        out[f"{task} {n}"] = {
+            model: {field: [round(run[model][field], 6) for run in group] for field in group[0][model]}
+            for model in group[0]
         }
     parameters = {
         "n_units": 400,
@@ -89,12 +92,12 @@ def main():
         "stop_ratio": 1e-2,
         "four_point_dimension": 20,
         "n_test": 1000,
-        "seeds": args.seeds,
-        "digit_seeds": args.digit_seeds,
+        "seeds": chosen.seeds,
+        "digit_seeds": chosen.digit_seeds,
         "digit_rtol_atol": [1e-3, 1e-4],
         "dt_all_layers": 1.0,
     }
-    results.save("convergence_generalisation", parameters, out, ("numpy", "scipy", "torch", "scikit-learn"))
+    save("convergence_generalisation", chosen, parameters, out, ("numpy", "scipy", "torch", "scikit-learn"))
 
 
 if __name__ == "__main__":

@@ -4,14 +4,10 @@ Writes book/data/ggdln_langevin.json: posterior mean at fresh images, its error,
 effective sample size and R-hat of each network. About eight minutes on one core.
 """
 
-import argparse
-import sys
-
 import numpy as np
 import torch
-from tqdm import tqdm
+from experiment import arguments, runs, save
 
-from gdln import results
 from gdln.data import images
 from gdln.data.regression import even_odd
 from gdln.renormalization import gates, langevin, patches
@@ -20,6 +16,9 @@ SETTING = {
     "n_samples": 60, "n_new": 200, "width": 30, "sigma2": 0.5, "temperature": 0.1, "data_seed": 0, "gate_seed": 1,
     "chain_seed": 0, "n_chains": 16, "step": 0.02, "thin": 40, "n_warmup": 3000, "dtype": "float32",
 }  # fmt: skip
+
+
+NAMES = ["gated 2", "gated 10", "relu", "convolutional linear", "convolutional relu"]
 
 
 def networks(task):
@@ -36,34 +35,37 @@ def networks(task):
         yield f"convolutional {activation}", net, *cut
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=48000)
-    steps = parser.parse_args().steps
+def sampled(name, steps):
+    """Chains of the network of one name."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(SETTING["data_seed"])
     task = even_odd(images.digits(), SETTING["n_samples"], SETTING["n_new"], rng)
-    record = {}
-    for name, net, data, new in tqdm(list(networks(task)), file=sys.stderr):
-        run = langevin.sample(
-            net, data, task.y, new, n_steps=steps, generator=torch.Generator().manual_seed(SETTING["chain_seed"]),
-            dtype=torch.float32,
-            **{key: SETTING[key] for key in ("sigma2", "temperature", "step", "thin", "n_warmup", "n_chains")},
-        )  # fmt: skip
-        chains = run.chains
-        record[name] = {
-            "mean": chains.mean.round(5).tolist(),
-            "mean_error": chains.mean_error.round(6).tolist(),
-            "variance": chains.variance.round(6).tolist(),
-            "order_parameter": chains.order_parameter.round(5).tolist(),
-            "effective": chains.effective,
-            "r_hat": chains.r_hat,
-            "seconds": run.seconds,
-        }
-    results.save(
+    net, data, new = next(found[1:] for found in networks(task) if found[0] == name)
+    run = langevin.sample(
+        net, data, task.y, new, n_steps=steps, generator=torch.Generator().manual_seed(SETTING["chain_seed"]),
+        dtype=torch.float32,
+        **{key: SETTING[key] for key in ("sigma2", "temperature", "step", "thin", "n_warmup", "n_chains")},
+    )  # fmt: skip
+    chains = run.chains
+    return {
+        "mean": chains.mean.round(5).tolist(),
+        "mean_error": chains.mean_error.round(6).tolist(),
+        "variance": chains.variance.round(6).tolist(),
+        "order_parameter": chains.order_parameter.round(5).tolist(),
+        "effective": chains.effective,
+        "r_hat": chains.r_hat,
+        "seconds": run.seconds,
+    }
+
+
+def main(argv=None):
+    chosen = arguments(__doc__, argv, counts={"steps": 48000}, reduced={"steps": 4000})
+    found = runs("ggdln_langevin", sampled, {"name": NAMES}, chosen.jobs, steps=chosen.steps)
+    save(
         "ggdln_langevin",
-        SETTING | {"n_steps": steps},
-        record,
+        chosen,
+        SETTING | {"n_steps": chosen.steps},
+        dict(zip(NAMES, found, strict=True)),
         packages=("numpy", "torch", "arviz", "scikit-learn"),
     )
 

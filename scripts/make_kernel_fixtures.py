@@ -5,17 +5,14 @@ nt/bin/pip install neural-tangents==0.6.5 jax==0.4.30 jaxlib==0.4.30 "numpy<2" "
 PYTHONPATH=. nt/bin/python scripts/make_kernel_fixtures.py
 """
 
-import argparse
-
 import jax
 import numpy as np
+from experiment import arguments, save
 from neural_tangents import stax
-
-from gdln import results
 
 jax.config.update("jax_enable_x64", True)
 
-W_STD, B_STD = 1.5, 0.1
+SEED, W_STD, B_STD = 0, 1.5, 0.1
 ACTIVATIONS = {"erf": stax.Erf, "relu": stax.Relu}
 
 
@@ -33,13 +30,9 @@ def kernel_matrices(layers, X):
     return {"nngp": np.asarray(out.nngp).tolist(), "ntk": np.asarray(out.ntk).tolist()}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--points", type=int, default=8)
-    parser.add_argument("--inputs", type=int, default=5)
-    args = parser.parse_args()
-    X = np.random.default_rng(args.seed).standard_normal((args.points, args.inputs))
+def main(argv=None):
+    chosen = arguments(__doc__, argv, counts={"points": 8, "inputs": 5}, reduced={"points": 3})
+    X = np.random.default_rng(SEED).standard_normal((chosen.points, chosen.inputs))
     X[-1] = 2 * X[0]  # one collinear pair
     networks, bottlenecks = [], []
     for activation in ACTIVATIONS:
@@ -50,19 +43,19 @@ def main():
             layers = [*hidden(activation, lower), dense(), *hidden(activation, upper), dense()]
             record = {"activation": activation, "lower": lower, "upper": upper}
             bottlenecks.append({**record, **kernel_matrices(layers, X)})
-    path = results.save(
+    save(
         "kernel_fixtures",
+        chosen,
         {
-            "seed": args.seed,
+            "seed": SEED,
             "W_std": W_STD,
             "b_std": B_STD,
             "X": X.tolist(),
-            "collinear": [0, args.points - 1],
+            "collinear": [0, chosen.points - 1],
         },
         {"networks": networks, "linear_layer": bottlenecks},
         packages=("neural-tangents", "jax", "jaxlib", "numpy", "scipy"),
     )
-    print(path)
 
 
 if __name__ == "__main__":

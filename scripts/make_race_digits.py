@@ -3,14 +3,12 @@
 Writes book/data/race_digits.json. About five CPU-minutes.
 """
 
-import argparse
 import time
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from experiment import arguments, runs, save
 
-from gdln import results
 from gdln.data import images
 from gdln.race import pathways
 
@@ -25,46 +23,47 @@ SETTINGS = (
 )
 
 
-def table(settings, split, seeds, n_epochs, record_every):
-    """One row a setting: accuracies of every seed along training. ``split(seed)`` gives train and test images."""
+def trained(setting, seed, settings, split, n_epochs, record_every):
+    """Accuracies of one network along training. ``split(seed)`` gives train and test images."""
+    torch.set_num_threads(1)
+    start = time.process_time()
+    options = COMMON | settings[setting]
+    run = pathways.experiment(
+        *split(seed), seed=seed, n_epochs=n_epochs, record_every=record_every, **options
+    )
+    return {
+        "epochs": run.epochs.tolist(),
+        "trained": run.trained.round(4).tolist(),
+        "untrained": [None if np.isnan(u) else round(float(u), 4) for u in run.untrained],
+        "loss": round(float(run.loss[-1]), 5),
+        "cpu_seconds": time.process_time() - start,
+    }
+
+
+def table(name, settings, split, seeds, n_epochs, record_every, jobs):
+    """One row a setting: accuracies of every seed along training."""
+    grid = {"setting": list(range(len(settings))), "seed": seeds}
+    fixed = {"settings": settings, "split": split, "n_epochs": n_epochs, "record_every": record_every}
+    found = iter(runs(name, trained, grid, jobs, **fixed))
     rows = []
-    for setting in tqdm(settings):
-        start = time.process_time()
-        runs = [
-            pathways.experiment(
-                *split(seed), seed=seed, n_epochs=n_epochs, record_every=record_every, **COMMON | setting
-            )
-            for seed in seeds
-        ]
-        rows.append(
-            {
-                **setting,
-                "epochs": runs[0].epochs.tolist(),
-                "trained": [run.trained.round(4).tolist() for run in runs],
-                "untrained": [
-                    [None if np.isnan(u) else round(float(u), 4) for u in run.untrained] for run in runs
-                ],
-                "loss": [round(float(run.loss[-1]), 5) for run in runs],
-                "cpu_seconds_per_run": round((time.process_time() - start) / len(runs), 1),
-            }
-        )
+    for setting in settings:
+        group = [next(found) for _ in seeds]
+        columns = {key: [run[key] for run in group] for key in ("trained", "untrained", "loss")}
+        seconds = round(sum(run["cpu_seconds"] for run in group) / len(group), 1)
+        rows.append({**setting, "epochs": group[0]["epochs"], **columns, "cpu_seconds_per_run": seconds})
     return rows
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=100)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    seeds = list(range(arguments.seeds))
+def split_digits(seed):
+    return images.digits().split(1400, np.random.default_rng(seed))
 
-    def split(seed):
-        return images.digits().split(1400, np.random.default_rng(seed))
 
-    rows = table(SETTINGS, split, seeds, arguments.epochs, record_every=20)
-    parameters = {**COMMON, "n_train": 1400, "momentum": 0.9, "epochs": arguments.epochs, "seeds": seeds}
-    results.save("race_digits", parameters, {"settings": rows}, packages=("numpy", "scikit-learn", "torch"))
+def main(argv=None):
+    chosen = arguments(__doc__, argv, counts={"seeds": 5, "epochs": 100}, reduced={"seeds": 1, "epochs": 20})
+    seeds = list(range(chosen.seeds))
+    rows = table("race_digits", SETTINGS, split_digits, seeds, chosen.epochs, 20, chosen.jobs)
+    parameters = {**COMMON, "n_train": 1400, "momentum": 0.9, "epochs": chosen.epochs, "seeds": seeds}
+    save("race_digits", chosen, parameters, {"settings": rows}, ("numpy", "scikit-learn", "torch"))
 
 
 if __name__ == "__main__":

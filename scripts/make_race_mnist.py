@@ -5,13 +5,10 @@ images are there, ``--full`` trains on them and tests on the 10,000; otherwise t
 into 8000 and 2000. Writes book/data/race_mnist.json. About eight CPU-minutes without ``--full``.
 """
 
-import argparse
-
 import numpy as np
-import torch
+from experiment import arguments, save
 from make_race_digits import COMMON, LINEAR, table
 
-from gdln import results
 from gdln.data import images
 
 SETTINGS = (
@@ -22,25 +19,29 @@ SETTINGS = (
 SETTINGS = [{**setting, "lr": 0.1} for setting in SETTINGS]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="train on the 60,000 training images")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=24)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    seeds = list(range(arguments.seeds))
-    test = images.load("mnist", "test")
-    train = images.load("mnist", "train") if arguments.full else None
+def split_test(seed):
+    return images.load("mnist", "test").split(8000, np.random.default_rng(seed))
 
-    def split(seed):
-        return (train, test) if train is not None else test.split(8000, np.random.default_rng(seed))
 
-    rows = table(SETTINGS, split, seeds, arguments.epochs, record_every=4)
-    parameters = {**COMMON, "lr": 0.1, "momentum": 0.9, "epochs": arguments.epochs, "seeds": seeds}
-    parameters |= {"n_train": len(train or range(8000)), "n_test": 10000 if train is not None else 2000}
-    name = "race_mnist_full" if arguments.full else "race_mnist"
-    results.save(name, parameters, {"settings": rows}, packages=("numpy", "scikit-learn", "torch"))
+def both_files(seed):
+    return images.load("mnist", "train"), images.load("mnist", "test")
+
+
+def main(argv=None):
+    chosen = arguments(
+        __doc__,
+        argv,
+        counts={"seeds": 3, "epochs": 24},
+        reduced={"seeds": 1, "epochs": 4},
+        flags={"full": "train on the 60,000 training images"},
+    )
+    seeds = list(range(chosen.seeds))
+    name, split = ("race_mnist_full", both_files) if chosen.full else ("race_mnist", split_test)
+    rows = table(name, SETTINGS, split, seeds, chosen.epochs, 4, chosen.jobs)
+    parameters = {**COMMON, "lr": 0.1, "momentum": 0.9, "epochs": chosen.epochs, "seeds": seeds}
+    n_train, n_test = (len(part) for part in split(0))
+    parameters |= {"n_train": n_train, "n_test": n_test}
+    save(name, chosen, parameters, {"settings": rows}, ("numpy", "scikit-learn", "torch"))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def calls():
         moments.FullyConnected: dict(depth=1, activation="erf", W_std=1.0, b_std=0.1),
         moments.diagonal: dict(network=network, q=np.array([1.0])),
         moments.hidden_variances: dict(network=network, q=np.array([1.0])),
+        moments.dual: dict(activation="relu", q11=np.array([1.0]), q12=np.array([0.3]), q22=np.array([1.0])),
         moments.diagonal_slope: dict(network=network, q=np.array([1.0])),
         moments.from_moments: moment,
         moments.moment_derivatives: moment,

@@ -25,7 +25,7 @@ def problem(n, n_gates, width=None, sigma2=1.0, temperature=0.1, n_inputs=None, 
 
 
 def evaluation(p):
-    theta = p.coordinates(p.start())
+    theta = p.start()
     return lambda: p.evaluate(theta)
 
 

@@ -195,6 +195,41 @@ def diagonal(network, q):
     return Kernels(*_in_range(p, theta))
 
 
+def dual(activation, q11, q12, q22):
+    r"""Average :math:`\mathcal T = \langle\phi(u)\phi(v)\rangle` over centred Gaussian :math:`u, v`.
+
+    Parameters
+    ----------
+    activation : {"relu", "erf", "linear"}
+        Nonlinearity :math:`\phi`.
+    q11, q12, q22 : array_like
+        Variance of :math:`u`, covariance, variance of :math:`v`; broadcast together.
+
+    Returns
+    -------
+    average : ndarray
+
+    Raises
+    ------
+    ValueError
+        If the activation is unknown or a number is no possible moment.
+
+    Notes
+    -----
+    ReLU: Cho and Saul (2009), degree one; error function: Williams (1998).
+
+    Examples
+    --------
+    >>> float(dual("relu", 1.0, 1.0, 1.0))
+    0.5
+    """
+    maps = MAPS[checks.choice("activation", activation, MAPS)][0]
+    q11, q12, q22 = _moments(q11, q12, q22)
+    value, slope = np.empty(q12.shape), np.empty(q12.shape)
+    maps(q11, q12, q22, value, slope)
+    return _in_range(value)[0]
+
+
 def hidden_variances(network, q):
     """Variances of the pre-activations of each hidden layer, ``depth`` arrays of the shape of ``q``."""
     _network(network)

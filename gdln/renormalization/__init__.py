@@ -2,9 +2,9 @@
 
 Start with ``gates``: functions of the input that switch branches on and off. ``kernels`` turns inputs and gates into a
 ``GatedKernel`` that depends on order parameters, one small matrix a layer; ``saddle`` finds them (``solve``), with
-``descent`` as its minimiser, and predicts. ``scalar`` has the networks without gates, where the matrix is a number;
-``patches`` the convolutional ones. ``generalisation`` joins task, gates and prediction; ``estimator`` offers all this
-in scikit-learn's manner.
+``descent`` as its minimiser from the kernel's best ``scale``, and predicts. ``scalar`` has the networks without gates,
+where the matrix is a number; ``patches`` the convolutional ones. ``generalisation`` joins task, gates and prediction;
+``estimator`` offers all this in scikit-learn's manner.
 
 Held against them: ``posterior`` samples the weights of networks of any width without these kernels, with ``proposals``
 for independent draws; ``langevin`` lets networks walk, needs torch and is imported by name. ``chains`` averages what

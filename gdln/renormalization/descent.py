@@ -10,24 +10,32 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
+from gdln.renormalization.scale import lowest_minimum
+
 MM_STEPS = 2  # majorise-minimise steps before L-BFGS, from a cold start
 MEMORY_PAIRS = 60  # curvature pairs L-BFGS keeps
+SPREAD = 18.0  # of the logarithms on a factor's diagonal; an inverse would then be rounding errors
+FARTHEST = 50.0  # logarithm of a diagonal entry in natural units: the search steps back beyond it
+BLURRED = 1e-4  # a rounding error above this excuses nothing; below, it is less than the theory's own 1/N
 
 
 def descend(problem, theta, memory=(), *, majorise_only=False, tolerance=1e-9, max_evaluations=2000):
-    """Go down from coordinates ``theta`` until the gradient meets the tolerance.
+    """Go down from coordinates ``theta`` until the gradient meets the tolerance or is rounding errors.
 
-    Returns the last point, the actions on the way, the gradient norm and the curvature pairs.
+    Returns the last point, the actions on the way and the curvature pairs.
     """
     memory, failed = list(memory), False
     point = problem.evaluate(theta)
     if point is None:
         raise ValueError(
-            "need a starting point at which the kernel can be factorised, got one where it cannot"
+            f"need a starting point at which the kernel of {len(problem.y)} data points can be factorised at "
+            f"T = {problem.T:g}: raise the temperature, or use fewer points, more gates or another start"
         )
     history = [point.action]
-    n_mm = max_evaluations if majorise_only else (0 if memory else MM_STEPS)
-    while problem.gradient_norm(point) > tolerance and problem.evaluations < max_evaluations:
+    n_mm = max_evaluations if majorise_only else MM_STEPS
+    if memory or not all(problem.finite):  # a majorant needs finite widths
+        n_mm = 0
+    while point.gradient > tolerance and problem.evaluations < max_evaluations:
         if n_mm > 0:
             n_mm -= 1
             try:
@@ -41,18 +49,25 @@ def descend(problem, theta, memory=(), *, majorise_only=False, tolerance=1e-9, m
                 break
             memory, failed = [], True
             continue
+        # among rounding errors a step that does not lower the gradient is one of them
+        if point.gradient <= point.rounding and new.gradient >= point.gradient:
+            break
         failed = False
         s, z = new.theta - point.theta, new.g - point.g
         if s @ z > 1e-12 * np.sqrt((s @ s) * (z @ z)):
             memory = [*memory[1 - MEMORY_PAIRS :], (s, z)]
         point = new
         history.append(point.action)
-    return point, np.array(history), problem.gradient_norm(point), tuple(memory)
+    return point, np.array(history), tuple(memory)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation: coordinates, their gradient, and everything a majorise-minimise step needs."""
+    r"""One evaluation: coordinates, their gradient, and everything a majorise-minimise step needs.
+
+    ``gradient`` is the largest :math:`\lVert U_l^{1/2}\nabla_{U_l}S\,U_l^{1/2}\rVert/N_l` (spectral norm), the slope
+    of the action in the logarithm of an order parameter, and ``rounding`` an estimate of its rounding error.
+    """
 
     theta: np.ndarray
     f: float
@@ -62,43 +77,67 @@ class Point:
     L: tuple
     plus: np.ndarray
     minus: np.ndarray
+    gradient: float
+    rounding: float
 
 
 class Problem:
     r"""The action in coordinates in which its entropy is nearly isotropic.
 
-    :math:`U_l = \ell_l\ell_l^\top` with nested factors :math:`\ell_l = \sigma(\ell_{l+1}\otimes I)\Lambda_l`, so that
-    the layers' entropies decouple: :math:`\mathrm{tr}A_l^{-1}U_l - \log\det A_l^{-1}U_l = |\Lambda_l|^2 -
-    2\sum_i\log\Lambda_{l,ii}`. The coordinates are the entries of :math:`\Lambda_l` below the diagonal and the logs
-    of its diagonal, scaled to unit curvature at the infinite-width point :math:`\Lambda_l = I`.
+    :math:`U_l = \ell_l\ell_l^\top` with nested factors :math:`\ell_l = \sigma\sqrt{r_l}(\ell_{l+1}\otimes I)
+    \Lambda_l`, so that the layers' entropies decouple: :math:`\mathrm{tr}A_l^{-1}U_l - \log\det A_l^{-1}U_l =
+    r_l|\Lambda_l|^2 - 2\sum_i\log\Lambda_{l,ii} - d_l\log r_l`. The coordinates are the entries of
+    :math:`\Lambda_l` below the diagonal and the logs of its diagonal, scaled to unit curvature of the entropy at
+    :math:`\Lambda_l = I, r_l = 1`. The ratios :math:`r_l` are the natural units of the problem: :meth:`start` sets
+    them so that it returns :math:`\Lambda_l` near :math:`I`. A layer of infinite width has :math:`\Lambda_l = I`,
+    :math:`r_l = 1` and no coordinates.
     """
 
-    def __init__(self, kernel, y, widths, sigma2, temperature):
-        self.kernel, self.sigma2, self.T = kernel, float(sigma2), float(temperature)
+    def __init__(self, kernel, y, widths, sigma2, temperature, log_ratios=None):
+        self.kernel, self.sigma2, self.T = kernel, _prior_variance(kernel, sigma2), float(temperature)
         self.y = _targets(kernel, y)
         self.depth = len(kernel.dims)
         self.widths = _widths(widths, self.depth)
-        _need(np.isfinite(self.sigma2) and self.sigma2 > 0, "sigma2 > 0", sigma2)
         _need(np.isfinite(self.T) and self.T >= 0, "temperature >= 0", temperature)
         self.sizes = list(np.cumprod(kernel.dims)[::-1])  # d_1 .. d_L
         self.new = list(kernel.dims[::-1])  # indices added by layer 1 .. L
-        self.tril = [np.tril_indices(d) for d in self.sizes]
-        self.scale_all = float(np.min(self.widths))
-        self.scales = []
+        self.finite = [np.isfinite(N) for N in self.widths]
+        self.tril = [
+            np.tril_indices(d if finite else 0) for d, finite in zip(self.sizes, self.finite, strict=True)
+        ]
+        self.scale_all = min((N for N in self.widths if np.isfinite(N)), default=1.0)
+        self.evaluations, self.jitter = 0, 0.0
+        self._set_units(np.zeros(self.depth) if log_ratios is None else log_ratios)
+
+    def _set_units(self, log_ratios):
+        self.log_ratios = np.where(self.finite, log_ratios, 0.0)
+        self.ratios, self.scales = np.exp(self.log_ratios), []
         for N, (i, j) in zip(self.widths, self.tril, strict=True):
             self.scales.append(np.sqrt(np.where(i == j, 4.0, 2.0) * N / self.scale_all))
-        self.evaluations, self.jitter = 0, 0.0
 
     def start(self, start=None):
-        """Order parameters to start from: infinite width, a multiple of it, or given ones."""
-        gp = [self.sigma2 ** (self.depth - l) * np.eye(d) for l, d in enumerate(self.sizes)]
+        """Coordinates to start from: the lowest scale, a multiple of infinite width, or given order parameters."""
         if start is None:
-            return gp
+            self._set_units(self._lowest_scale())
+            return np.zeros(sum(len(s) for s in self.scales))
         if np.isscalar(start):
             _need(isinstance(start, int | float | np.number), "a number, Solution or order parameters", start)
             _need(np.isfinite(start) and start > 0, "a positive multiple of the infinite-width point", start)
-            return [start * U for U in gp]
-        U = [np.asarray(u, dtype=float) for u in start]
+            U = [start * u for u in self.infinite_width()]
+        else:
+            U = self.order_parameters(start)
+        self._set_units(np.zeros(self.depth))
+        ratios = [np.linalg.slogdet(lam)[1] * 2 / len(lam) for lam in self._relative_factors(U)]
+        self._set_units(ratios)
+        return self.coordinates(U)
+
+    def infinite_width(self):
+        """Order parameters at infinite width."""
+        return [self.sigma2 ** (self.depth - l) * np.eye(d) for l, d in enumerate(self.sizes)]
+
+    def order_parameters(self, U):
+        """Given order parameters as floats, checked."""
+        U = [np.asarray(u, dtype=float) for u in U]
         shapes = [(d, d) for d in self.sizes]
         _need(
             [u.shape for u in U] == shapes,
@@ -110,23 +149,41 @@ class Problem:
             _need(fits and np.linalg.eigvalsh(u)[0] > 0, "symmetric positive-definite order parameters", u)
         return U
 
+    def _lowest_scale(self):
+        """Ratios at the lowest minimum of the action over multiples of the infinite-width point."""
+        eigenvalues, basis = np.linalg.eigh(self.kernel(np.eye(self.sizes[0])))
+        positive = eigenvalues > len(eigenvalues) * np.finfo(float).eps * eigenvalues[-1]
+        if self.T == 0 and not positive.all():  # the first evaluation says what is wrong
+            return np.zeros(self.depth)
+        squares = (basis.T @ self.y) ** 2
+        log_ratios, _ = lowest_minimum(
+            np.maximum(eigenvalues, 0.0), squares, np.multiply(self.widths, self.sizes), self.sigma2, self.T
+        )
+        return log_ratios
+
     def coordinates(self, U):
         """Coordinates of order parameters."""
-        theta, above = [], np.eye(1)
-        for l in reversed(range(self.depth)):
-            L = np.linalg.cholesky(U[l])
-            lam = solve_triangular(self._prior_factor(above, l), L, lower=True)
-            above = L
-            i, j = self.tril[l]
+        theta = []
+        for lam, (i, j), scale in zip(self._relative_factors(U), self.tril, self.scales, strict=True):
             lam[np.diag_indices_from(lam)] = np.log(np.diag(lam))
-            theta.insert(0, lam[i, j] * self.scales[l])
+            theta.append(lam[i, j] * scale)
         return np.concatenate(theta)
 
+    def _relative_factors(self, U):
+        r"""The factors :math:`\Lambda_l` of order parameters."""
+        factors, above = [], np.eye(1)
+        for l in reversed(range(self.depth)):
+            L = np.linalg.cholesky(U[l])
+            factors.insert(0, solve_triangular(self._prior_factor(above, l), L, lower=True))
+            above = L
+        return factors
+
     def _prior_factor(self, above, l):
-        """Cholesky factor of A_l from that of U_{l+1}."""
+        """Cholesky factor of r_l A_l from that of U_{l+1}."""
+        unit = np.sqrt(self.sigma2) * np.exp(0.5 * self.log_ratios[l])
         if l == self.depth - 1:
-            return np.sqrt(self.sigma2) * np.eye(self.sizes[l])
-        return np.sqrt(self.sigma2) * np.kron(above, np.eye(self.new[l]))
+            return unit * np.eye(self.sizes[l])
+        return unit * np.kron(above, np.eye(self.new[l]))
 
     def evaluate(self, theta):
         """Action, its gradient in the coordinates, and the two positive parts of the data gradient."""
@@ -134,18 +191,20 @@ class Problem:
         lams, priors_, L = [None] * self.depth, [None] * self.depth, [None] * self.depth
         entropy, g, above = 0.0, [None] * self.depth, np.eye(1)
         for l in reversed(range(self.depth)):
-            i, j = self.tril[l]
-            lam = np.zeros((self.sizes[l], self.sizes[l]))
-            lam[i, j] = blocks[l] / self.scales[l]
-            log_diagonal = np.diag(lam).copy()
-            if log_diagonal.max() > 50:
-                return None
-            lam[np.diag_indices_from(lam)] = np.exp(log_diagonal)
+            N, d, r = self.widths[l], self.sizes[l], self.ratios[l]
+            lam = np.eye(d)
+            if self.finite[l]:
+                i, j = self.tril[l]
+                lam[i, j] = blocks[l] / self.scales[l]
+                log_diagonal = np.diag(lam).copy()
+                if np.abs(log_diagonal).max() > FARTHEST:
+                    return None
+                lam[np.diag_indices_from(lam)] = np.exp(log_diagonal)
+                log_det = 2 * log_diagonal.sum() + d * self.log_ratios[l]
+                entropy += N * (r * (lam**2).sum() - log_det - d)
             lams[l], priors_[l] = lam, self._prior_factor(above, l)
             above = L[l] = priors_[l] @ lam
-            entropy += self.widths[l] * ((lam**2).sum() - 2 * log_diagonal.sum() - self.sizes[l])
-        # where an inverse would be rounding errors the line search has to step back
-        if any(np.ptp(np.log(np.diag(l))) > 18 for l in L):
+        if any(np.ptp(np.log(np.diag(l))) > SPREAD for l in L):
             return None
         U = tuple(l @ l.T for l in L)
         try:
@@ -154,27 +213,57 @@ class Problem:
             return None
         if data is None:
             return None
-        value, plus, minus = data
+        value, plus, minus, error = data
         dL = 2 * (plus - minus) @ L[0]
         for l in range(self.depth):
-            i, j = self.tril[l]
-            dlam = priors_[l].T @ dL + 2 * self.widths[l] * lams[l]
-            dlam[np.diag_indices_from(dlam)] *= np.diag(lams[l])
-            dlam[np.diag_indices_from(dlam)] -= 2 * self.widths[l]
-            g[l] = dlam[i, j] / self.scales[l]
+            N, r, (i, j) = self.widths[l], self.ratios[l], self.tril[l]
+            g[l] = np.zeros(0)
+            if self.finite[l]:
+                dlam = priors_[l].T @ dL + 2 * N * r * lams[l]
+                dlam[np.diag_indices_from(dlam)] *= np.diag(lams[l])
+                dlam[np.diag_indices_from(dlam)] -= 2 * N
+                g[l] = dlam[i, j] / self.scales[l]
             if l < self.depth - 1:
                 d, m = self.sizes[l + 1], self.new[l]
-                dL = np.sqrt(self.sigma2) * np.einsum("ikjk->ij", (dL @ lams[l].T).reshape(d, m, d, m))
+                unit = np.sqrt(self.sigma2) * np.exp(0.5 * self.log_ratios[l])
+                dL = unit * np.einsum("ikjk->ij", (dL @ lams[l].T).reshape(d, m, d, m))
         f, g = (entropy + value) / self.scale_all, np.concatenate(g) / self.scale_all
-        action = entropy + value + np.dot(self.widths, self.sizes)
-        return Point(theta, f, g, action, U, tuple(L), plus, minus)
+        constant = sum(N * d for N, d in zip(self.widths, self.sizes, strict=True) if np.isfinite(N))
+        gradient = self._relative_gradient(lams, L[0].T @ (plus - minus) @ L[0])
+        # the entropy of a very wide layer, or far above the prior, is a large number that hardly changes
+        entropies = zip(self.widths, self.sizes, self.ratios, strict=True)
+        error += np.finfo(float).eps * sum(N * d * max(r, 1.0) for N, d, r in entropies if np.isfinite(N))
+        rounding = error / self.scale_all
+        return Point(theta, f, g, entropy + value + constant, U, tuple(L), plus, minus, gradient, rounding)
+
+    def _relative_gradient(self, lams, data):
+        r"""Largest spectral norm over the layers of :math:`\ell_l^\top\nabla_{U_l}S\,\ell_l/N_l`, without an inverse.
+
+        It equals :math:`N_l(r_l\Lambda_l^\top\Lambda_l - I)` and the force from below: that of the data, or the same
+        of the layer below, traced over the index that it adds.
+        """
+        norms, force = [0.0], data
+        for l, (N, r, lam) in enumerate(zip(self.widths, self.ratios, lams, strict=True)):
+            if self.finite[l]:
+                relative = r * lam.T @ lam - np.eye(len(lam)) + force / N
+                norms.append(np.abs(np.linalg.eigvalsh(relative)).max())
+                force = N * (np.eye(len(lam)) - r * lam @ lam.T)
+            if l < self.depth - 1:
+                d, m = self.sizes[l + 1], self.new[l]
+                force = np.einsum("ikjk->ij", force.reshape(d, m, d, m))
+        return float(max(norms))
 
     def data_term(self, U):
-        r""":math:`y^\top C^{-1}y + \log\det C` and the two positive parts of its gradient: one factorisation."""
+        r""":math:`y^\top C^{-1}y + \log\det C`, the two positive parts of its gradient, and its rounding error.
+
+        One factorisation. A relative error :math:`\epsilon` of the kernel changes the value by
+        :math:`\mathrm{tr}B\,\delta C`, at most :math:`\epsilon\lVert C\rVert(\mathrm{tr}C^{-1} + |C^{-1}y|^2)`.
+        """
         self.evaluations += 1
         K = self.kernel(U)
         diagonal = np.diag_indices_from(K)
         K[diagonal] += self.T + self.jitter
+        norm = np.linalg.norm(K)
         keep = K.copy() if self.T == 0 and self.jitter == 0 else None
         factor, info = dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
         if info != 0 and keep is not None:
@@ -190,7 +279,8 @@ class Problem:
         v, _ = dpotrs(factor, self.y, lower=1)
         inverse, _ = dpotri(factor, lower=1, overwrite_c=1)
         value = self.y @ v + log_det
-        return value, self.kernel.pull_inverse(inverse), self.kernel.pull_vector(v)
+        error = np.finfo(float).eps * norm * (np.trace(inverse) + v @ v)
+        return value, self.kernel.pull_inverse(inverse), self.kernel.pull_vector(v), error
 
     def _find_jitter(self, K):
         """Refuse a singular kernel; for one that is only badly conditioned, say what to add.
@@ -199,7 +289,7 @@ class Problem:
         """
         rank = _rank(K)
         if rank < len(K):
-            rank = _rank(self.kernel(self.start()[0]))
+            rank = _rank(self.kernel(np.eye(self.sizes[0])))
             if rank == len(K):
                 return None
             raise ValueError(
@@ -208,13 +298,8 @@ class Problem:
             )
         return 1e-10 * np.trace(K) / len(K)
 
-    def gradient_norm(self, point):
-        """Largest entry of the gradient in any order parameter, over the width of its layer."""
-        g = gradients(point.U, point.plus - point.minus, self.kernel.dims, self.widths, self.sigma2)
-        return float(max(np.abs(x).max() / N for x, N in zip(g, self.widths, strict=True)))
-
     def majorise(self, point):
-        """One sweep: exact minima of the upper layers, then of the majorant in the first."""
+        """One sweep, for finite widths: exact minima of the upper layers, then of the majorant in the first."""
         U = list(point.U)
         for l in reversed(range(1, self.depth)):
             d, m = self.sizes[l], self.new[l - 1]
@@ -282,7 +367,8 @@ def _search(problem, point, direction, max_evaluations):
     slope = point.g @ direction
     if slope >= 0:
         return None
-    step, noise = 1.0, 1e-13 * (abs(point.f) + 1.0)
+    # what rounding makes of an action: the sum's, and that of the data term in a badly conditioned kernel
+    step, noise = 1.0, max(1e-13 * (abs(point.f) + 1.0), point.rounding)
     longest = np.abs(direction).max()
     if longest > 2.0:
         step = 2.0 / longest
@@ -314,10 +400,20 @@ def _targets(kernel, y):
     return y.T.ravel()
 
 
+def _prior_variance(kernel, sigma2):
+    """The prior variance that the kernel knows, or the given one, never two different ones."""
+    own = kernel.sigma2
+    if sigma2 is None:
+        return 1.0 if own is None else own
+    _need(np.isfinite(sigma2) and sigma2 > 0, "sigma2 > 0", sigma2)
+    _need(own is None or sigma2 == own, f"sigma2 of the kernel, {own}, or none", sigma2)
+    return float(sigma2)
+
+
 def _widths(widths, depth):
     widths = tuple(float(N) for N in widths) if isinstance(widths, Iterable) else (float(widths),) * depth
     _need(len(widths) == depth, f"one width, or {depth} (one a gated layer)", len(widths))
-    _need(all(np.isfinite(N) and N > 0 for N in widths), "finite widths > 0", widths)
+    _need(all(N > 0 for N in widths), "widths > 0", widths)
     return widths
 
 

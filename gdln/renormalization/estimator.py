@@ -6,8 +6,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gdln.renormalization.gates import random_planes
-from gdln.renormalization.kernels import GatedKernel, input_kernel
-from gdln.renormalization.saddle import gp_limit, solve
+from gdln.renormalization.kernels import GatedKernel
+from gdln.renormalization.saddle import solve
 
 
 class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
@@ -86,16 +86,12 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
             self._planes = random_planes(self.n_gates, X.shape[1], rng, constant=True)
         self._X = (X - self._shift) / self._scale
-        kernel = GatedKernel(
-            input_kernel(self._X, sigma2=self.sigma2), self._gates(X), depth=self.depth, outputs=Y.shape[1]
+        kernel = GatedKernel.from_inputs(
+            self._X, self._gates(X), sigma2=self.sigma2, depth=self.depth, outputs=Y.shape[1]
         )
         target = (Y - self._target_shift) / self._target_scale
         target = target[:, 0] if Y.shape[1] == 1 else target
-        numbers = {"sigma2": self.sigma2, "temperature": self.temperature}
-        if np.isinf(self.width):
-            self.solution_ = gp_limit(kernel, target, **numbers)
-        else:
-            self.solution_ = solve(kernel, target, widths=self.width, **numbers)
+        self.solution_ = solve(kernel, target, widths=self.width, temperature=self.temperature)
         self.order_parameter_ = self.solution_.U[0]
         return self
 
@@ -118,8 +114,7 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         scaled = (X - self._shift) / self._scale
-        diagonal = self.sigma2 * (scaled**2).mean(axis=1)
-        found = self.solution_.predict(input_kernel(self._X, scaled, self.sigma2), diagonal, self._gates(X))
+        found = self.solution_.predict(scaled, gates=self._gates(X))
         mean = found.mean.reshape(len(X), -1) * self._target_scale + self._target_shift
         std = np.sqrt(found.variance).reshape(len(X), -1) * self._target_scale
         mean, std = (mean[:, 0], std[:, 0]) if self._single else (mean, std)

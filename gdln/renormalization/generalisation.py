@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from gdln.renormalization.kernels import GatedKernel, input_kernel
-from gdln.renormalization.saddle import gp_limit, solve, width_path
+from gdln.renormalization.kernels import GatedKernel
+from gdln.renormalization.saddle import solve, width_path
 
 
 def fit(task, gates, *, width, sigma2=1.0, temperature=0.0, depth=1):
@@ -30,12 +30,9 @@ def fit(task, gates, *, width, sigma2=1.0, temperature=0.0, depth=1):
     prediction : gdln.renormalization.saddle.Prediction
     """
     G, G_new = _values(task, gates)
-    kernel = GatedKernel(input_kernel(task.X, sigma2=sigma2), G, depth=depth)
-    if np.isposinf(width):
-        solution = gp_limit(kernel, task.y, sigma2=sigma2, temperature=temperature)
-    else:
-        solution = solve(kernel, task.y, widths=width, sigma2=sigma2, temperature=temperature)
-    return solution, _predict(solution, task, G_new, sigma2)
+    kernel = GatedKernel.from_inputs(task.X, G, sigma2=sigma2, depth=depth)
+    solution = solve(kernel, task.y, widths=width, temperature=temperature)
+    return solution, solution.predict(task.X_new, gates=G_new)
 
 
 def along_widths(task, gates, *, widths, sigma2=1.0, temperature=0.0, depth=1):
@@ -55,13 +52,12 @@ def along_widths(task, gates, *, widths, sigma2=1.0, temperature=0.0, depth=1):
         :func:`gdln.sweep.sweep`.
     """
     G, G_new = _values(task, gates)
-    kernel = GatedKernel(input_kernel(task.X, sigma2=sigma2), G, depth=depth)
-    wide_first = sorted(map(float, widths), reverse=True)
-    solutions = width_path(kernel, task.y, widths=wide_first, sigma2=sigma2, temperature=temperature)
-    limit = gp_limit(kernel, task.y, sigma2=sigma2, temperature=temperature)
+    kernel = GatedKernel.from_inputs(task.X, G, sigma2=sigma2, depth=depth)
+    wide_first = [np.inf, *sorted((float(N) for N in widths if not np.isposinf(N)), reverse=True)]
+    solutions = width_path(kernel, task.y, widths=wide_first, temperature=temperature)
     rows = []
-    for width, solution in zip([*wide_first[::-1], np.inf], [*solutions[::-1], limit], strict=True):
-        errors = _predict(solution, task, G_new, sigma2).errors(task.y_new)
+    for width, solution in zip(wide_first[::-1], solutions[::-1], strict=True):
+        errors = solution.predict(task.X_new, gates=G_new).errors(task.y_new)
         rows.append({"width": width, **vars(errors), "evaluations": solution.evaluations})
     return rows
 
@@ -112,11 +108,6 @@ def interpolate_nuclear(task, gates, *, smoothing=1e-4, rate=0.997):
         epsilon *= rate
         W = (V * np.sqrt(np.maximum(w, 0) + epsilon**2 * w[-1])) @ V.T
     return f, frobenius
-
-
-def _predict(solution, task, G_new, sigma2):
-    cross = input_kernel(task.X, task.X_new, sigma2)
-    return solution.predict(cross, sigma2 * (task.X_new**2).mean(axis=1), G_new)
 
 
 def _values(task, gates):

@@ -92,6 +92,8 @@ class GatedKernel:
         New indices a layer adds to the order parameter, readout first: ``(outputs * M_L, ..., M_1)``.
     F : ndarray, shape (n_samples * outputs, prod dims)
         Path features; output by output when there are several.
+    X, sigma2 : ndarray and float, or None
+        Inputs and prior variance of all weights, if the kernel was made by :meth:`from_inputs`.
 
     Raises
     ------
@@ -99,6 +101,8 @@ class GatedKernel:
         If ``K0`` is not symmetric or has a negative eigenvalue, the numbers of samples differ, or the order
         parameters, of size :math:`M^L`, do not fit into memory.
     """
+
+    X = sigma2 = _families = None
 
     def __init__(self, K0, gates, *, depth=1, outputs=1):
         whole = all(isinstance(n, int | np.integer) and n >= 1 for n in (depth, outputs))
@@ -115,6 +119,76 @@ class GatedKernel:
         _check_memory(self.dims, len(K0) * outputs)
         self.K0 = np.tile(K0, (outputs, outputs))
         self.F = self._features(gates)
+
+    @classmethod
+    def from_inputs(cls, X, gates, *, sigma2=1.0, depth=1, outputs=1):
+        r"""Kernel of a network whose weights all have one prior variance, from its inputs.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_inputs)
+            Inputs.
+        gates : callable, array_like of shape (n_samples, n_gates), or list of either
+            A family of gates, or gate values at the samples. A list holds one a gated layer, the readout's first.
+        sigma2 : float, optional
+            Prior variance :math:`\sigma^2` of every weight, those of the first layer included.
+        depth, outputs : int, optional
+            As in :class:`GatedKernel`.
+
+        Returns
+        -------
+        kernel : GatedKernel
+            It knows its inputs, prior variance and family of gates, so that a solver and a prediction need not be
+            told again.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` is no finite matrix, the gates do not fit, or a number is out of range.
+
+        Examples
+        --------
+        >>> kernel = GatedKernel.from_inputs([[1.0, 1.0]], lambda X: X, sigma2=3.0)
+        >>> kernel(np.eye(2))
+        array([[3.]])
+        """
+        X = np.array(X, dtype=float)
+        kernel = cls(input_kernel(X, sigma2=sigma2), _evaluate(gates, X), depth=depth, outputs=outputs)
+        kernel.X, kernel.sigma2, kernel._families = X, float(sigma2), gates
+        return kernel
+
+    def new_points(self, X_new, gates=None):
+        """Input kernel of new points with the samples, that of each with itself, and their gates.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (n_new, n_inputs)
+            New points.
+        gates : array_like, shape (n_new, n_gates), or list of them, optional
+            Their gates; by default from the family the kernel was made with.
+
+        Returns
+        -------
+        cross : ndarray, shape (n_new, n_samples)
+        diagonal : ndarray, shape (n_new,)
+        gates : ndarray, or list of them
+        """
+        _need(
+            self.X is not None,
+            "a kernel that knows its inputs (GatedKernel.from_inputs)",
+            "one that does not",
+        )
+        cross = input_kernel(self.X, X_new, self.sigma2)
+        X_new = np.asarray(X_new, dtype=float)
+        if gates is None:
+            families = self._families if isinstance(self._families, list | tuple) else [self._families]
+            _need(
+                all(map(callable, families)),
+                "gates of the new points, as the kernel has no family of gates",
+                None,
+            )
+            gates = self._families
+        return cross, self.sigma2 * (X_new**2).mean(axis=1), _evaluate(gates, X_new)
 
     @property
     def n_points(self):
@@ -195,7 +269,7 @@ class KernelStack:
         If shapes do not match, or the stack is not symmetric or not positive semidefinite.
     """
 
-    outputs = 1
+    outputs, sigma2 = 1, None
 
     def __init__(self, D, dims=None):
         D = np.asarray(D, dtype=float)
@@ -207,6 +281,10 @@ class KernelStack:
         _check_memory(self.dims, n)
         _check_kernel(D.transpose(0, 2, 1, 3).reshape(d * n, d * n), "the stack of kernels, as one matrix,")
         self.D = D
+
+    def new_points(self, X_new, gates=None):
+        """Refuses: a stack from elsewhere does not know its inputs."""
+        _need(False, "a kernel that knows its inputs (use predict_from)", type(self).__name__)
 
     @property
     def n_points(self):
@@ -269,6 +347,15 @@ def capacity(n_inputs, n_gates, depth=1, binary=False):
     if binary:
         return n_inputs * sum(math.comb(n_gates, k) for k in range(1, min(depth, n_gates) + 1))
     return n_inputs * math.comb(n_gates + depth - 1, depth)
+
+
+def _evaluate(gates, X):
+    """Gate values of families at points; values pass as they are."""
+    if callable(gates):
+        return gates(X)
+    if isinstance(gates, list | tuple) and any(map(callable, gates)):
+        return [g(X) if callable(g) else g for g in gates]
+    return gates
 
 
 def _check_kernel(K, name="the input kernel"):

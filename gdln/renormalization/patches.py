@@ -2,11 +2,53 @@ r"""Patches of images and the kernels between them: local kernel renormalization
 
 A hidden layer of channels that slide over patches, with a readout weight a channel and patch, has one order
 parameter :math:`U_{ij}` a pair of patches and the kernel :math:`K = \frac1n\sum_{ij}U_{ij}K_{ij}`: a
-:class:`gdln.renormalization.kernels.KernelStack`.
+:class:`gdln.renormalization.kernels.KernelStack`, which :class:`PatchKernel` makes from the patches.
 """
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
+from gdln.kernels.moments import dual
+from gdln.renormalization.kernels import KernelStack
+
+
+class PatchKernel(KernelStack):
+    r"""The stack :math:`D_{ij} = K_{ij}/n` of a layer of filters, which knows its patches.
+
+    Parameters
+    ----------
+    patches : array_like, shape (n_samples, n_patches, patch_size)
+        Patches of the training points, see :func:`cut`.
+    sigma2 : float, optional
+        Prior variance of filters and readout.
+    activation : {"linear", "relu", "erf"}, optional
+        Nonlinearity.
+
+    Attributes
+    ----------
+    patches, sigma2, activation
+        As given.
+
+    Examples
+    --------
+    >>> PatchKernel(np.ones((3, 1, 4)), sigma2=2.0)(np.eye(1))[0]
+    array([2., 2., 2.])
+    """
+
+    def __init__(self, patches, *, sigma2=1.0, activation="linear"):
+        self.patches, self.sigma2, self.activation = (
+            _patches(patches, sigma2).copy(),
+            float(sigma2),
+            activation,
+        )
+        super().__init__(kernels(self.patches, sigma2=sigma2, activation=activation))
+
+    def new_points(self, patches_new, gates=None):
+        """Kernels of new points with the samples and of each with itself; a stack has no gates."""
+        if gates is not None:
+            raise ValueError(f"need gates None for patches, got {type(gates).__name__}")
+        options = {"sigma2": self.sigma2, "activation": self.activation}
+        return kernels(self.patches, patches_new, **options), diagonals(patches_new, **options)
 
 
 def cut(images, size, stride=None):
@@ -75,10 +117,6 @@ def kernels(patches, patches_new=None, *, sigma2=1.0, activation="linear"):
     ------
     ValueError
         If shapes differ, a value is not finite, ``sigma2`` is not positive or the activation is unknown.
-
-    Notes
-    -----
-    ReLU: Cho and Saul (2009), degree one; error function: Williams (1998).
     """
     X = _patches(patches, sigma2)
     Z = X if patches_new is None else _patches(patches_new, sigma2)
@@ -89,7 +127,7 @@ def kernels(patches, patches_new=None, *, sigma2=1.0, activation="linear"):
     n, d = X.shape[1:]
     K = sigma2 / d * np.einsum("aid,bjd->ijab", Z, X, optimize=True)
     own, other = (sigma2 / d * (A**2).sum(axis=2).T for A in (Z, X))
-    return dual(K, own[:, None, :, None], other[None, :, None, :], activation) / n
+    return dual(activation, own[:, None, :, None], K, other[None, :, None, :]) / n
 
 
 def diagonals(patches, *, sigma2=1.0, activation="linear"):
@@ -98,33 +136,7 @@ def diagonals(patches, *, sigma2=1.0, activation="linear"):
     n, d = X.shape[1:]
     K = sigma2 / d * np.einsum("aid,ajd->ija", X, X, optimize=True)
     own = np.einsum("iia->ia", K)
-    return dual(K, own[:, None], own[None, :], activation) / n
-
-
-def dual(K, own, other, activation):
-    r"""Average :math:`\langle\phi(u)\phi(v)\rangle` of Gaussian :math:`u, v` with the given (co)variances.
-
-    Parameters
-    ----------
-    K, own, other : ndarray
-        Covariance, and the variances of :math:`u` and :math:`v`, broadcast together.
-    activation : {"linear", "relu", "erf"}
-        Nonlinearity.
-
-    Returns
-    -------
-    average : ndarray
-    """
-    if activation == "linear":
-        return K
-    if activation == "erf":
-        return 2 / np.pi * np.arcsin(2 * K / np.sqrt((1 + 2 * own) * (1 + 2 * other)))
-    if activation != "relu":
-        raise ValueError(f"need activation 'linear', 'relu' or 'erf', got {activation!r}")
-    norm = np.sqrt(own * other)
-    cosine = np.clip(np.divide(K, norm, out=np.zeros(np.broadcast(K, norm).shape), where=norm > 0), -1, 1)
-    angle = np.arccos(cosine)
-    return norm / (2 * np.pi) * (np.sin(angle) + (np.pi - angle) * cosine)
+    return dual(activation, own[:, None], K, own[None, :]) / n
 
 
 def _patches(patches, sigma2):

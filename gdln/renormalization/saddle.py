@@ -13,13 +13,15 @@ Kernels are objects that map :math:`U_1` to :math:`K` and back (:class:`~gdln.re
 """
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from gdln.renormalization.descent import Problem, descend, gradients, priors
+from gdln.renormalization.descent import BLURRED, Problem, descend, gradients, priors
 from gdln.renormalization.kernels import GatedKernel
+from gdln.renormalization.scale import refuse_collapse
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,11 @@ class Solution:
     action : float
         :math:`S(U)` (infinite-width limit: the data part alone).
     gradient : float
-        :math:`\max_l\max|\nabla_{U_l}S|/N_l` over entries.
+        :math:`\max_l\lVert U_l^{1/2}\nabla_{U_l}S\,U_l^{1/2}\rVert/N_l`, the largest slope of the action in the
+        logarithm of an order parameter: a number without units, the same in every basis of the gates.
+    rounding : float
+        Estimate of the rounding error of ``gradient``, :math:`\epsilon\lVert C\rVert(\mathrm{tr}\,C^{-1} +
+        |C^{-1}y|^2)/\min_lN_l`. It is large at low temperature beyond capacity.
     evaluations : int
         Evaluations of the action with its gradient, one Cholesky factorisation each.
     history : ndarray
@@ -65,7 +71,7 @@ class Solution:
     jitter : float
         What had to be added to the diagonal of the kernel; zero unless the factorisation failed.
     converged : bool
-        Whether the tolerance was met.
+        Whether ``gradient`` met the tolerance, or is a rounding error below 1e-4.
     kernel, y, widths, sigma2, temperature
         As given to :func:`solve`.
     """
@@ -73,6 +79,7 @@ class Solution:
     U: tuple
     action: float
     gradient: float
+    rounding: float
     evaluations: int
     history: np.ndarray
     jitter: float
@@ -82,6 +89,7 @@ class Solution:
     widths: tuple
     sigma2: float
     temperature: float
+    _log_ratios: np.ndarray = field(repr=False)
     _memory: tuple = field(default=(), repr=False)
 
     def __post_init__(self):
@@ -91,8 +99,29 @@ class Solution:
         object.__setattr__(self, "_factor", factor)
         object.__setattr__(self, "_weights", cho_solve(factor, self.y))
 
-    def predict(self, cross, diagonal, gates=None):
-        r"""Mean :math:`k^\top C^{-1}y` and variance :math:`K(x,x) - k^\top C^{-1}k` at new points.
+    def predict(self, X_new, gates=None):
+        r"""Posterior mean and variance at new points, for a kernel that knows its inputs.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (n_new, n_inputs)
+            New points, in the form in which the kernel got the training points.
+        gates : array_like, shape (n_new, n_gates), or list of them, optional
+            Gates at the new points; by default from the family of gates that the kernel was made with.
+
+        Returns
+        -------
+        prediction : Prediction
+
+        Raises
+        ------
+        ValueError
+            If the kernel does not know its inputs (then see :meth:`predict_from`), or gates are missing.
+        """
+        return self.predict_from(*self.kernel.new_points(X_new, gates))
+
+    def predict_from(self, cross, diagonal, gates=None):
+        r"""Mean :math:`k^\top C^{-1}y` and variance :math:`K(x,x) - k^\top C^{-1}k`, from input kernels of new points.
 
         Parameters
         ----------
@@ -137,15 +166,17 @@ class Solution:
         r"""Quantities that are equal at a stationary point.
 
         :math:`N_l(\mathrm{tr}(A_l^{-1}U_l) - d_l)` of every layer, input side first, and then
-        :math:`y^\top C^{-1}KC^{-1}y - \mathrm{tr}KC^{-1}`.
+        :math:`y^\top C^{-1}KC^{-1}y - \mathrm{tr}KC^{-1}`. Where a width is infinite, the limit of the first, which is
+        the quantity of the layer below or of the data.
         """
-        A = priors(self.U, self.kernel.dims, self.sigma2)
-        layers = [
-            N * (np.trace(np.linalg.solve(a, u)) - len(u))
-            for N, a, u in zip(self.widths, A, self.U, strict=True)
-        ]
         K = self.kernel(self.U[0])
-        return np.array([*layers, self._weights @ K @ self._weights - np.trace(cho_solve(self._factor, K))])
+        data = self._weights @ K @ self._weights - np.trace(cho_solve(self._factor, K))
+        layers, below = [], data
+        for N, a, u in zip(self.widths, priors(self.U, self.kernel.dims, self.sigma2), self.U, strict=True):
+            if np.isfinite(N):
+                below = N * (np.trace(np.linalg.solve(a, u)) - len(u))
+            layers.append(below)
+        return np.array([*layers, data])
 
     def first_layer_kernel(self, K0_cross=None, K0_new=None):
         r"""Posterior mean of :math:`\frac{1}{N_1} h^1(x)\cdot h^1(x')`.
@@ -184,7 +215,7 @@ def solve(
     y,
     *,
     widths,
-    sigma2=1.0,
+    sigma2=None,
     temperature=0.0,
     start=None,
     method="auto",
@@ -193,6 +224,10 @@ def solve(
 ):
     r"""Saddle point of the action by majorise-minimise steps, then L-BFGS on Cholesky factors.
 
+    It starts from the lowest minimum of the action over multiples of the infinite-width point, which one
+    eigendecomposition of the kernel gives, and works in its units, so that no scale of prior, kernel or targets
+    is too small or too large.
+
     Parameters
     ----------
     kernel : GatedKernel or KernelStack
@@ -200,19 +235,20 @@ def solve(
     y : array_like, shape (n_samples,) or (n_samples, outputs)
         Targets.
     widths : float or sequence of float
-        Widths :math:`N_1,\dots,N_L`, input side first; one number serves all layers.
+        Widths :math:`N_1,\dots,N_L`, input side first; one number serves all layers. A layer may be infinite; if all
+        are, the result is :func:`gp_limit`.
     sigma2 : float, optional
-        Prior variance :math:`\sigma^2` of the gated weights and the readout. The input kernel carries that of
-        the first layer.
+        Prior variance :math:`\sigma^2` of the gated weights and the readout. A kernel made from inputs knows it, and
+        another value is refused; for a kernel from elsewhere it is 1 by default.
     temperature : float, optional
         :math:`T\ge0`, variance of the label noise.
     start : float, Solution or sequence of ndarray, optional
         A multiple of the infinite-width point, a neighbouring solution (warm start, with its curvature), or
-        order parameters :math:`U_1,\dots,U_L`. By default the infinite-width point.
+        order parameters :math:`U_1,\dots,U_L`. By default the lowest multiple of the infinite-width point.
     method : {"auto", "mm"}, optional
         ``"mm"`` takes majorise-minimise steps only: the action never rises, but the last digits come slowly.
     tolerance : float, optional
-        Largest entry of :math:`\nabla_{U_l}S/N_l` at the result.
+        Largest ``gradient`` of the result, see :class:`Solution`.
     max_evaluations : int, optional
         Limit on evaluations of the action; reaching it gives a RuntimeWarning and ``converged=False``.
 
@@ -234,24 +270,31 @@ def solve(
     Examples
     --------
     >>> X, G = np.array([[1.0, 0], [0, 1], [1, -1], [0.5, 0.5]]), np.array([[1, 0], [1, 1], [1, 0], [1, 1]])
-    >>> kernel = GatedKernel(input_kernel(X, sigma2=1.5), G)
-    >>> solution = solve(kernel, [1, -1, 0.5, 2], widths=4, sigma2=1.5, temperature=0.1)
+    >>> kernel = GatedKernel.from_inputs(X, G, sigma2=1.5)
+    >>> solution = solve(kernel, [1, -1, 0.5, 2], widths=4, temperature=0.1)
     >>> solution.U[0].round(4)
     array([[1.3333, 0.5733],
            [0.5733, 3.5355]])
+    >>> solution.predict([[1, 1], [-1, 2]], gates=[[1, 1], [1, 0]]).mean.round(4)
+    array([ 3.1741, -0.419 ])
     """
     _need(tolerance > 0, "tolerance > 0", tolerance)
-    problem = Problem(kernel, y, widths, sigma2, temperature)
     _need(method in ("auto", "mm"), "method 'auto' or 'mm'", method)
-    memory = ()
-    if isinstance(start, Solution):
-        memory = start._memory if start.kernel.dims == kernel.dims else ()
-        start = start.U
-    theta = problem.coordinates(problem.start(start))
+    neighbour = start if isinstance(start, Solution) and start.kernel.dims == kernel.dims else None
+    problem = Problem(
+        kernel, y, widths, sigma2, temperature, None if neighbour is None else neighbour._log_ratios
+    )
+    if not any(problem.finite):
+        return gp_limit(kernel, y, sigma2=sigma2, temperature=temperature)
+    _need(method == "auto" or all(problem.finite), "finite widths for method 'mm'", widths)
+    if neighbour is None:
+        theta, memory = problem.start(start.U if isinstance(start, Solution) else start), ()
+    else:
+        theta, memory = problem.coordinates(start.U), start._memory
     return _solve(problem, theta, memory, method == "mm", tolerance, max_evaluations)
 
 
-def width_path(kernel, y, *, widths, sigma2=1.0, temperature=0.0, tolerance=1e-9, max_evaluations=2000):
+def width_path(kernel, y, *, widths, sigma2=None, temperature=0.0, tolerance=1e-9, max_evaluations=2000):
     r"""Saddle points along a sequence of widths, each started from an extrapolation of the ones before.
 
     Parameters
@@ -267,21 +310,26 @@ def width_path(kernel, y, *, widths, sigma2=1.0, temperature=0.0, tolerance=1e-9
         One a width. Coordinates are extrapolated by a parabola in :math:`\log N`, and the curvature that L-BFGS
         has learned is handed on.
     """
-    solutions, thetas, memory = [], [], ()
-    for n, N in enumerate(widths):
-        problem = Problem(kernel, y, N, sigma2, temperature)
-        if n == 0:
-            theta = problem.coordinates(problem.start())
+    _need(np.ndim(widths) == 1, "a sequence of widths", widths)
+    solutions, nodes, thetas, memory, log_ratios = [], [], [], (), None
+    for N in widths:
+        if np.isposinf(N):
+            solutions.append(gp_limit(kernel, y, sigma2=sigma2, temperature=temperature))
+            continue
+        problem = Problem(kernel, y, N, sigma2, temperature, log_ratios)
+        if log_ratios is None:
+            theta = problem.start()
+            log_ratios = problem.log_ratios  # one set of units for the whole path
         else:
-            nodes = np.log(widths[max(0, n - 3) : n])
-            theta = _lagrange(nodes, np.log(N)) @ np.array(thetas[-3:])
+            theta = _lagrange(nodes[-3:], np.log(N)) @ np.array(thetas[-3:])
         solutions.append(_solve(problem, theta, memory, False, tolerance, max_evaluations))
+        nodes.append(np.log(N))
         thetas.append(problem.coordinates(solutions[-1].U))
         memory = solutions[-1]._memory
     return solutions
 
 
-def gp_limit(kernel, y, *, sigma2=1.0, temperature=0.0):
+def gp_limit(kernel, y, *, sigma2=None, temperature=0.0):
     r"""Infinite width at fixed data: :math:`U_l = \sigma^{2(L-l+1)}I`, a Gaussian process.
 
     Parameters
@@ -294,14 +342,14 @@ def gp_limit(kernel, y, *, sigma2=1.0, temperature=0.0):
     solution : Solution
         With infinite ``widths``; its action is the data part alone.
     """
-    problem = Problem(kernel, y, 1.0, sigma2, temperature)
-    problem.widths = (np.inf,) * problem.depth
-    U = problem.start()
-    data = problem.data_term(U[0])
-    return _solution(problem, U, data[0], 0.0, np.array([data[0]]), True)
+    problem = Problem(kernel, y, np.inf, sigma2, temperature)
+    point = problem.evaluate(np.zeros(0))
+    if point is None:
+        raise ValueError("need a kernel that can be factorised at infinite width, got one where it cannot")
+    return _solution(problem, point, np.array([point.action]), True)
 
 
-def action(kernel, y, U, *, widths, sigma2=1.0, temperature=0.0):
+def action(kernel, y, U, *, widths, sigma2=None, temperature=0.0):
     r"""The action and its gradients at given order parameters.
 
     .. math:: \nabla_{U_1}S &= N_1(A_1^{-1}-U_1^{-1}) + F^\top(B\circ K_0)F,\\
@@ -324,18 +372,27 @@ def action(kernel, y, U, *, widths, sigma2=1.0, temperature=0.0):
         One a layer, shaped as ``U``.
     """
     problem = Problem(kernel, y, widths, sigma2, temperature)
-    U = problem.start(None if isinstance(U, str) else U)
-    data, plus, minus = problem.data_term(U[0])
-    value = data
-    for N, A, u in zip(problem.widths, priors(U, kernel.dims, sigma2), U, strict=True):
+    _need(all(problem.finite), "finite widths", widths)
+    if isinstance(U, str):
+        _need(U == "gp", "order parameters or 'gp'", repr(U))
+        U = problem.infinite_width()
+    else:
+        _need(isinstance(U, Iterable), "order parameters, one matrix a layer, or 'gp'", U)
+        U = problem.order_parameters(U)
+    data = problem.data_term(U[0])
+    _need(data is not None, "order parameters at which the kernel can be factorised", U)
+    value, plus, minus, _ = data
+    for N, A, u in zip(problem.widths, priors(U, kernel.dims, problem.sigma2), U, strict=True):
         ratio = np.linalg.solve(A, u)
         value += N * (np.trace(ratio) - np.linalg.slogdet(ratio)[1])
-    return float(value), gradients(U, plus - minus, kernel.dims, problem.widths, sigma2)
+    return float(value), gradients(U, plus - minus, kernel.dims, problem.widths, problem.sigma2)
 
 
 def _solve(problem, theta, memory, majorise_only, tolerance, max_evaluations):
     """Descend, warn if the tolerance was not met, and wrap up."""
-    point, history, gradient, memory = descend(
+    width = min(N * d for N, d in zip(problem.widths, problem.sizes, strict=True))
+    refuse_collapse(problem.y, width, problem.T)
+    point, history, memory = descend(
         problem,
         theta,
         memory,
@@ -343,22 +400,25 @@ def _solve(problem, theta, memory, majorise_only, tolerance, max_evaluations):
         tolerance=tolerance,
         max_evaluations=max_evaluations,
     )
-    converged = gradient <= tolerance
+    converged = point.gradient <= max(tolerance, min(point.rounding, BLURRED))
     if not converged:
+        lost = point.gradient <= point.rounding
+        advice = ": rounding errors hide it, raise the temperature or narrow the prior" if lost else ""
         warnings.warn(
-            f"saddle point not reached: gradient {gradient:.2g} N after {problem.evaluations} evaluations "
-            f"(tolerance {tolerance:.2g})",
+            f"saddle point not reached{advice}: relative gradient {point.gradient:.2g} after {problem.evaluations} "
+            f"evaluations (tolerance {tolerance:.2g}, rounding {point.rounding:.2g})",
             RuntimeWarning,
             stacklevel=3,
         )
-    return _solution(problem, point.U, point.action, gradient, history, converged, memory)
+    return _solution(problem, point, history, converged, memory)
 
 
-def _solution(problem, U, value, gradient, history, converged, memory=()):
+def _solution(problem, point, history, converged, memory=()):
     return Solution(
-        tuple(U),
-        float(value),
-        gradient,
+        point.U,
+        float(point.action),
+        point.gradient,
+        point.rounding,
         problem.evaluations,
         history,
         problem.jitter,
@@ -368,6 +428,7 @@ def _solution(problem, U, value, gradient, history, converged, memory=()):
         problem.widths,
         problem.sigma2,
         problem.T,
+        problem.log_ratios,
         memory,
     )
 

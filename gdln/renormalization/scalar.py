@@ -16,6 +16,7 @@ from scipy.special import gammaln
 from gdln.renormalization.descent import _widths
 from gdln.renormalization.kernels import _check_kernel
 from gdln.renormalization.saddle import Prediction
+from gdln.renormalization.scale import lowest_minimum
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class LinearSolution:
     ratios : ndarray, shape (depth,)
         :math:`r_l = u_l/(\sigma^2u_{l+1})`, input side first.
     action : float
-        :math:`\sum_lN_l(r_l-\log r_l) + y^\top C^{-1}y + \log\det C`.
+        :math:`\sum_lN_l(r_l-\log r_l) + y^\top C^{-1}y + \log\det C`, layers of infinite width left out.
     eigenvalues, basis : ndarray, shapes (n_samples,), (n_samples, n_samples)
         Eigendecomposition of the input kernel.
     projections : ndarray, shape (n_samples,)
@@ -46,7 +47,7 @@ class LinearSolution:
     projections: np.ndarray
     temperature: float
 
-    def predict(self, cross, diagonal):
+    def predict_from(self, cross, diagonal):
         """Posterior mean and variance at new points, from their input kernel with the samples and themselves."""
         noisy = self.scale * self.eigenvalues + self.temperature
         k = self.scale * np.asarray(cross, dtype=float) @ self.basis
@@ -68,7 +69,7 @@ def solve_linear(K0, y, *, widths, sigma2=1.0, temperature=0.0):
     y : array_like, shape (n_samples,)
         Targets.
     widths : float or sequence of float
-        Widths, input side first; their number is the depth.
+        Widths, input side first; their number is the depth. Infinite ones are legal.
     sigma2 : float, optional
         Prior variance of the weights above the first layer.
     temperature : float, optional
@@ -82,7 +83,7 @@ def solve_linear(K0, y, *, widths, sigma2=1.0, temperature=0.0):
     Raises
     ------
     ValueError
-        If a number is out of range, shapes differ, or the kernel is singular at T = 0.
+        If a number is out of range, shapes differ, or at T = 0 the kernel is singular or all targets are zero.
 
     Examples
     --------
@@ -106,34 +107,13 @@ def solve_linear(K0, y, *, widths, sigma2=1.0, temperature=0.0):
             f"the kernel is singular at T = 0: its rank, the capacity of a linear network with these inputs, is "
             f"{rank} for {len(K0)} data points; use T > 0 or at most {rank} points"
         )
-    eigenvalues = np.maximum(eigenvalues, 0.0)
-    squares = (basis.T @ y) ** 2
-    narrowest = widths.min()
-
-    def ratios(t):
-        return 1 + narrowest * np.expm1(t) / widths
-
-    def kernel_eigenvalues(t):
-        return np.exp(np.log(sigma2 * ratios(t)).sum()) * eigenvalues
-
-    def excess(t):
-        k = kernel_eigenvalues(t)
-        c = k + temperature
-        return narrowest * np.expm1(t) + (k / c).sum() - (k / c**2 * squares).sum()
-
-    def value(t):
-        r, c = ratios(t), kernel_eigenvalues(t) + temperature
-        return (widths * (r - np.log(r))).sum() + (squares / c).sum() + np.log(c).sum()
-
-    grid = np.linspace(-30, 30, 601)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        signs = np.array([excess(t) for t in grid])
-    rising = np.flatnonzero((signs[:-1] <= 0) & (signs[1:] > 0))
-    _need(rising.size > 0, "targets and kernel on comparable scales", "no stationary scale within exp(+-30)")
-    t = min((brentq(excess, grid[i], grid[i + 1], xtol=1e-15) for i in rising), key=value)
-    scale = float(np.exp(np.log(sigma2 * ratios(t)).sum()))
+    eigenvalues, projections = np.maximum(eigenvalues, 0.0), basis.T @ y
+    log_ratios, action = lowest_minimum(
+        eigenvalues, projections**2, widths, float(sigma2), float(temperature)
+    )
+    scale = float(np.exp(len(widths) * np.log(sigma2) + log_ratios.sum()))
     return LinearSolution(
-        scale, ratios(t), float(value(t)), eigenvalues, basis, basis.T @ y, float(temperature)
+        scale, np.exp(log_ratios), action, eigenvalues, basis, projections, float(temperature)
     )
 
 

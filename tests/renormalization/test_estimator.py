@@ -44,7 +44,7 @@ def test_infinite_width_is_the_gaussian_process_and_own_gates_are_used():
     mean = GatedNetworkRegressor(width=np.inf, gates=own).fit(X, y).predict(X)
     gp = gp_limit(GatedKernel(input_kernel(X), own(X)), y, temperature=0.1)
     np.testing.assert_allclose(
-        mean, gp.predict(input_kernel(X), np.mean(X**2, axis=1), own(X)).mean, atol=1e-8
+        mean, gp.predict_from(input_kernel(X), np.mean(X**2, axis=1), own(X)).mean, atol=1e-8
     )
 
 

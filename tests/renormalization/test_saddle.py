@@ -84,11 +84,11 @@ def test_the_worked_example_comes_out_to_all_digits(
     np.testing.assert_allclose(solution.U[-1], U, **digits)
     np.testing.assert_allclose(np.diag(solution.U[0]), diagonal, **digits)
     np.testing.assert_allclose(solution.action, value, **digits)
-    prediction = solution.predict(*NEW)
+    prediction = solution.predict_from(*NEW)
     np.testing.assert_allclose(prediction.mean, mean, **digits)
     np.testing.assert_allclose(prediction.variance, variance, **digits)
     np.testing.assert_allclose(solution.training_error(), train, **digits)
-    gp = rn.gp_limit(worked(depth), Y, sigma2=1.5, temperature=0.1).predict(*NEW)
+    gp = rn.gp_limit(worked(depth), Y, sigma2=1.5, temperature=0.1).predict_from(*NEW)
     np.testing.assert_allclose(gp.mean, gp_mean, **digits)
     np.testing.assert_allclose(gp.variance, gp_variance, **digits)
     at_gp, gradients = rn.action(worked(depth), Y, "gp", **WORKED)
@@ -152,8 +152,8 @@ def test_a_stack_of_kernels_gives_what_the_factorised_kernel_gives():
     x_new, g_new = x[:3] + 0.1, g[:3]
     K0_new, diagonal = input_kernel(x, x_new), (x_new**2).mean(axis=1)
     F_new = rn.path_features([g_new, g_new])
-    p = a.predict(K0_new, diagonal, g_new)
-    q = b.predict(
+    p = a.predict_from(K0_new, diagonal, g_new)
+    q = b.predict_from(
         np.einsum("pm,pq,qn->mnpq", F_new, K0_new, kernel.F),
         np.einsum("pm,p,pn->mnp", F_new, diagonal, F_new),
     )
@@ -178,8 +178,8 @@ def test_several_outputs_reduce_to_one_when_they_are_unrelated_copies_at_infinit
     double = GatedKernel(kernel.K0, g, outputs=2)
     solution = rn.solve(double, np.column_stack([y, -2 * y]), widths=1e9, temperature=0.1)
     new = (kernel.K0[:5], np.diag(kernel.K0)[:5], g[:5])
-    single = rn.gp_limit(kernel, y, temperature=0.1).predict(*new)
-    prediction = solution.predict(*new)
+    single = rn.gp_limit(kernel, y, temperature=0.1).predict_from(*new)
+    prediction = solution.predict_from(*new)
     np.testing.assert_allclose(prediction.mean, np.column_stack([single.mean, -2 * single.mean]), atol=1e-6)
     np.testing.assert_allclose(prediction.variance, single.variance[:, None] * [1, 1], atol=1e-6)
 
@@ -211,7 +211,7 @@ def test_one_constant_gate_is_the_scalar_theory(depth):
         if width == 30:
             np.testing.assert_allclose(u ** (depth + 1), sigma2 * r0, rtol=1e-12)
         args = (input_kernel(x, new, sigma2), sigma2 * (new**2).mean(axis=1))
-        p, q = solution.predict(*args, np.ones((4, 1))), scalar.predict(*args)
+        p, q = solution.predict_from(*args, np.ones((4, 1))), scalar.predict_from(*args)
         np.testing.assert_allclose(p.variance, q.variance, rtol=1e-6)
         means += [p.mean, q.mean]
     np.testing.assert_allclose(means, means[0][None].repeat(6, axis=0), atol=1e-8)
@@ -279,8 +279,19 @@ def test_a_singular_kernel_at_zero_temperature_is_refused_with_rank_and_capacity
 def test_targets_that_let_the_kernel_collapse_warn_and_do_not_blame_the_gates():
     rng = np.random.default_rng(12)
     kernel = GatedKernel(input_kernel(rng.standard_normal((6, 2))), rng.standard_normal((6, 3)))
+    for options in ({}, {"start": 0.1}, {"start": [np.eye(3)]}):
+        with pytest.raises(ValueError, match="not all zero.*6 targets.* 6 the scale"):
+            rn.solve(kernel, np.zeros(6), widths=2, **options)
+    with pytest.raises(ValueError, match="not all zero"):
+        solve_linear(np.eye(3), np.zeros(3), widths=3)
+    assert solve_linear(np.eye(3), np.zeros(3), widths=6).scale == pytest.approx(0.5)
+    np.testing.assert_allclose(
+        rn.solve(kernel, np.zeros(6), widths=8).conserved(), -6, atol=1e-7
+    )  # -tr KC^-1
+    # two of three gates act on points whose targets are zero, more of them than the network has units
+    split = GatedKernel(np.eye(6), np.repeat(np.eye(3), 2, axis=0))
     with pytest.warns(RuntimeWarning, match="saddle point not reached"):
-        solution = rn.solve(kernel, np.zeros(6), widths=2)
+        solution = rn.solve(split, [1.0, -1, 0, 0, 0, 0], widths=1)
     assert not solution.converged and np.isfinite(solution.U[0]).all()
 
 
@@ -296,6 +307,8 @@ def test_jitter_is_added_only_when_the_factorisation_fails_and_is_reported(monke
     kernel, y, _, _ = problem(np.random.default_rng(11))
     clean = rn.solve(kernel, y, widths=50)
     assert clean.jitter == 0
+    start = descent.Problem(kernel, y, 50, 1.0, 0.0)
+    first = start.evaluate(start.start()).U[0]
     calls = []
 
     def fails_once(*args, **kwargs):
@@ -305,7 +318,7 @@ def test_jitter_is_added_only_when_the_factorisation_fails_and_is_reported(monke
 
     monkeypatch.setattr(descent, "dpotrf", fails_once)
     solution = rn.solve(kernel, y, widths=50)
-    np.testing.assert_allclose(solution.jitter, 1e-10 * np.trace(kernel(np.eye(3))) / 40)
+    np.testing.assert_allclose(solution.jitter, 1e-10 * np.trace(kernel(first)) / 40)
     np.testing.assert_allclose(solution.U[0], clean.U[0], atol=1e-6)
 
 
@@ -349,7 +362,7 @@ def test_bad_kernels_are_refused_with_the_reason():
     with pytest.raises(ValueError, match="symmetric"):
         KernelStack(np.stack([np.stack([K0, K0]), np.stack([2 * K0, K0])]))
     with pytest.raises(ValueError, match="gate sets of sizes"):
-        rn.solve(worked(1), Y, **WORKED).predict(NEW[0], NEW[1], np.ones((2, 3)))
+        rn.solve(worked(1), Y, **WORKED).predict_from(NEW[0], NEW[1], np.ones((2, 3)))
     solution = rn.solve(worked(1), Y, **WORKED)
     for wrong in (
         (NEW[0][:, :3], *NEW[1:]),
@@ -358,9 +371,9 @@ def test_bad_kernels_are_refused_with_the_reason():
         (*NEW[:2], NEW[2][:1]),
     ):
         with pytest.raises(ValueError, match="need an input kernel"):
-            solution.predict(*wrong)
+            solution.predict_from(*wrong)
     with pytest.raises(ValueError, match="need gates of the new points"):
-        solution.predict(*NEW[:2])
+        solution.predict_from(*NEW[:2])
     for wrong in ({"depth": 1.5}, {"depth": 0}, {"outputs": 0}):
         with pytest.raises(ValueError, match="whole numbers"):
             GatedKernel(K0, G, **wrong)
@@ -374,7 +387,7 @@ def test_bad_kernels_are_refused_with_the_reason():
         with pytest.raises(ValueError, match="need gate sets"):
             rn.path_features(gate_sets)
     with pytest.raises(ValueError, match="targets of shape"):
-        rn.solve(worked(1), Y, **WORKED).predict(*NEW).errors(np.ones(5))
+        rn.solve(worked(1), Y, **WORKED).predict_from(*NEW).errors(np.ones(5))
 
 
 @pytest.mark.parametrize("bad", [-1.0, 0.0, np.nan, np.inf])
@@ -386,7 +399,7 @@ def test_the_scalar_theory_refuses_numbers_that_are_not_positive(bad):
         lambda: depth_limit(1, 1, bad),
         lambda: log_average_meijer(1.0, 5, [bad], 1.0),
         lambda: log_average_quadrature(bad, 5, 3, 1.0),
-        lambda: solve_linear(np.eye(3), one, widths=bad),
+        lambda: solve_linear(np.eye(3), one, widths=-abs(bad) if bad else bad),
         lambda: solve_linear(np.eye(3), one, widths=3, sigma2=bad),
         lambda: solve_linear(np.eye(3), [1, 2, np.nan], widths=3),
     ):
@@ -395,7 +408,213 @@ def test_the_scalar_theory_refuses_numbers_that_are_not_positive(bad):
 
 
 def test_errors_are_bias_plus_variance_and_a_short_run_warns():
-    errors = rn.solve(worked(1), Y, **WORKED).predict(*NEW).errors(np.zeros(2))
+    errors = rn.solve(worked(1), Y, **WORKED).predict_from(*NEW).errors(np.zeros(2))
     assert errors.error == errors.bias + errors.variance
     with pytest.warns(RuntimeWarning, match="saddle point not reached"):
         assert not rn.solve(worked(1), Y, max_evaluations=3, **WORKED).converged
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 6])
+@pytest.mark.parametrize("temperature", [0.0, 0.1])
+def test_one_gate_is_the_scalar_theory_at_every_scale_of_the_prior(depth, temperature):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((20, 25))
+    y, K0 = x[:, 0] + rng.standard_normal(20), input_kernel(x)
+    kernel = GatedKernel(K0, np.ones((20, 1)), depth=depth)
+    for sigma2 in (1e-8, 1e-6, 1e-2, 1.0, 1e4, 1e8):
+        for width in (10, 40):
+            options = {"sigma2": sigma2, "temperature": temperature}
+            scalar = solve_linear(K0, y, widths=[width] * depth, **options)
+            matrix = rn.solve(kernel, y, widths=width, **options)
+            assert matrix.converged
+            np.testing.assert_allclose(matrix.U[0][0, 0], scalar.scale, rtol=1e-9)
+            np.testing.assert_allclose(matrix.action, scalar.action, rtol=1e-9)
+            # the descent itself finds the point again, not only its start
+            moved = rn.solve(kernel, y, widths=width, start=[2 * u for u in matrix.U], **options)
+            assert moved.evaluations > 1 and moved.converged
+            np.testing.assert_allclose(moved.U[0], matrix.U[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("sigma2", [1e-8, 1e-4, 1e2, 1e4])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_gated_network_is_solved_at_every_scale_of_the_prior(sigma2, depth):
+    kernel, y, _, _ = problem(np.random.default_rng(1), n_gates=2, depth=depth)
+    solution = rn.solve(kernel, y, widths=20, sigma2=sigma2, temperature=0.05)
+    assert solution.converged and solution.gradient <= 1e-9
+    # q = N(tr A^-1 U - d) is the same in all layers and in the data, relative to its terms
+    np.testing.assert_allclose(solution.conserved(), solution.conserved()[0], atol=1e-7 * 20)
+
+
+def test_a_point_far_from_stationary_is_not_called_converged_whatever_the_units():
+    kernel, y, _, _ = problem(np.random.default_rng(2), n_gates=2, depth=3)
+    gradients = []
+    for sigma2 in (1.0, 1e4, 1e8):  # far above the data's scale the prior point has one and the same slope
+        with pytest.warns(RuntimeWarning, match="not reached"):
+            solution = rn.solve(kernel, y, widths=10, sigma2=sigma2, start=1.0, max_evaluations=1)
+        assert not solution.converged
+        gradients.append(solution.gradient)
+    np.testing.assert_allclose(gradients[1:], gradients[2], rtol=1e-3)
+    assert min(gradients) > 0.1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_gradient_is_that_of_the_action_in_relative_changes_of_the_order_parameters(seed):
+    rng = np.random.default_rng(seed)
+    depth = 1 + seed % 3
+    kernel, widths = worked(depth), rng.uniform(3, 30, depth)
+    U = [np.cov(rng.standard_normal((d, 4 * d))) for d in (2 ** np.arange(depth, 0, -1)).tolist()]
+    options = {"widths": widths, "sigma2": 1e-3, "temperature": 0.1}
+    with pytest.warns(RuntimeWarning):
+        solution = rn.solve(kernel, Y, start=U, max_evaluations=1, **options)
+    _, slopes = rn.action(kernel, Y, U, **options)
+    expected = []
+    for N, u, slope in zip(widths, U, slopes, strict=True):
+        w, V = np.linalg.eigh(u)
+        root = (V * np.sqrt(w)) @ V.T
+        expected.append(np.linalg.norm(root @ slope @ root, 2) / N)
+    np.testing.assert_allclose(solution.gradient, max(expected), rtol=1e-8)
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1e-5])
+@pytest.mark.parametrize(("n", "n_gates", "depth"), [(40, 3, 1), (60, 1, 1), (100, 4, 2)])
+def test_beyond_capacity_at_low_temperature_rounding_is_no_failure(temperature, n, n_gates, depth):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((n, 6)), rng.standard_normal(n)
+    g = np.column_stack([np.ones(n), rng.standard_normal((n, n_gates - 1)) > 0])
+    kernel = GatedKernel(input_kernel(x), g, depth=depth)
+    assert kernel.capacity() < n
+    solution = rn.solve(kernel, y, widths=20, temperature=temperature)
+    assert (
+        solution.converged and 1e-9 < solution.rounding and solution.gradient < min(solution.rounding, 1e-4)
+    )
+    assert solution.evaluations < 100
+    # kernel, labels and temperature in other units: the same problem with other rounding errors
+    c = 1e-6
+    scaled = GatedKernel(c * kernel.K0, g, depth=depth)
+    scaled = rn.solve(scaled, np.sqrt(c) * y, widths=20, temperature=c * temperature)
+    np.testing.assert_allclose(
+        scaled.U[0], solution.U[0], atol=10 * solution.rounding * np.abs(solution.U[0]).max()
+    )
+
+
+def test_where_rounding_hides_the_saddle_point_the_warning_says_so_and_blames_nothing_else():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 5)), rng.standard_normal(40)
+    kernel = GatedKernel(input_kernel(x), np.ones((40, 1)))
+    with pytest.warns(RuntimeWarning, match="rounding errors hide it, raise the temperature"):
+        assert not rn.solve(kernel, y, widths=20, temperature=1e-7).converged
+    with pytest.raises(ValueError, match="factorised at T = 1e-20: raise the temperature"):
+        rn.solve(kernel, y, widths=20, temperature=1e-20)
+
+
+def test_the_lowest_of_several_minima_over_the_scale_is_found():
+    # at small weights a deep network explains nothing, a minimum; it may explain a strong mode at a lower action
+    K0, y = np.diag([10.0, *np.full(30, 1e-2)]), np.array([20.0, *np.full(30, 0.1)])
+    options = {"sigma2": 0.01, "temperature": 0.1}
+    scalar = solve_linear(K0, y, widths=[10] * 3, **options)
+    kernel = GatedKernel(K0, np.ones((31, 1)), depth=3)
+    solution = rn.solve(kernel, y, widths=10, **options)
+    np.testing.assert_allclose(solution.U[0][0, 0], scalar.scale, rtol=1e-9)
+    far = [rn.solve(kernel, y, widths=10, start=c, **options) for c in (1e-3, 1.0, 1e3, 1e6)]
+    assert all(s.converged for s in far)
+    assert min(s.action for s in far) >= solution.action - 1e-9
+    assert far[1].action > solution.action + 1 and far[1].U[0][0, 0] < 1e-3 * scalar.scale
+
+
+def test_the_scalar_theory_has_no_largest_or_smallest_scale():
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((12, 20))
+    K0, y = input_kernel(x), x[:, 0]
+    base = solve_linear(K0, y, widths=[8, 16], sigma2=0.7, temperature=0.1)
+    for c in (1e-60, 1e-30, 1e30, 1e60):  # y -> c y, T -> c^2 T and K0 -> c^2 K0 change nothing
+        scaled = solve_linear(c**2 * K0, c * y, widths=[8, 16], sigma2=0.7, temperature=0.1 * c**2)
+        np.testing.assert_allclose(scaled.ratios, base.ratios, rtol=1e-9)
+    r0 = y @ np.linalg.solve(K0, y) / 12
+    for c in (1e-40, 1e40):  # alone they move the scale: at alpha = 1 it is u^(L+1) = sigma2 r0
+        found = solve_linear(K0, c * y, widths=[12, 12], sigma2=0.7).scale
+        np.testing.assert_allclose(found, (0.7 * c**2 * r0) ** (2 / 3), rtol=1e-9)
+
+
+def test_infinite_layers_are_legal_and_the_limit_of_wide_ones():
+    kernel, y, _, _ = problem(np.random.default_rng(4), n_gates=2, depth=2)
+    options = {"sigma2": 0.7, "temperature": 0.1}
+    for finite, infinite in (((30, 1e7), (30, np.inf)), ((1e7, 30), (np.inf, 30))):
+        near = rn.solve(kernel, y, widths=finite, tolerance=1e-8, **options)
+        limit = rn.solve(kernel, y, widths=infinite, tolerance=1e-10, **options)
+        for a, b in zip(near.U, limit.U, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
+        np.testing.assert_allclose(limit.conserved(), limit.conserved()[0], atol=1e-7)
+    gp = rn.gp_limit(kernel, y, **options)
+    both = rn.solve(kernel, y, widths=np.inf, **options)
+    np.testing.assert_array_equal(both.U[0], gp.U[0])
+    np.testing.assert_allclose(gp.U[0], 0.7**2 * np.eye(4), rtol=1e-14)
+    path = rn.width_path(kernel, y, widths=[np.inf, 100, 50], **options)
+    assert path[0].widths == (np.inf, np.inf) and path[2].converged
+    K0 = input_kernel(np.eye(3))
+    assert solve_linear(K0, np.ones(3), widths=[np.inf] * 2, sigma2=0.3).scale == pytest.approx(0.09)
+    wide = solve_linear(K0, np.ones(3), widths=[5, 1e9], sigma2=0.3).scale
+    assert solve_linear(K0, np.ones(3), widths=[5, np.inf], sigma2=0.3).scale == pytest.approx(wide)
+    with pytest.raises(ValueError, match="finite widths for method 'mm'"):
+        rn.solve(kernel, y, widths=(30, np.inf), method="mm", **options)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_kernel_from_inputs_predicts_what_the_low_level_way_predicts(outputs):
+    rng = np.random.default_rng(5)
+    x, x_new = rng.standard_normal((15, 6)), rng.standard_normal((4, 6))
+    planes = gates.random_planes(3, 6, rng, constant=True)
+    y = rng.standard_normal((15, outputs) if outputs > 1 else 15)
+    low = GatedKernel(input_kernel(x, sigma2=0.6), planes(x), depth=2, outputs=outputs)
+    low = rn.solve(low, y, widths=20, sigma2=0.6, temperature=0.1)
+    new = input_kernel(x, x_new, 0.6), 0.6 * (x_new**2).mean(axis=1), planes(x_new)
+    expected = low.predict_from(*new)
+    for given, at_new in (
+        (planes, {}),
+        ([planes, planes], {}),
+        (planes, {"gates": planes(x_new)}),
+        (planes(x), {"gates": planes(x_new)}),
+        ([planes, planes(x)], {"gates": [planes, planes(x_new)]}),
+    ):
+        kernel = GatedKernel.from_inputs(x, given, sigma2=0.6, depth=2, outputs=outputs)
+        solution = rn.solve(kernel, y, widths=20, temperature=0.1)
+        assert solution.sigma2 == 0.6
+        found = solution.predict(x_new, **at_new)
+        np.testing.assert_array_equal(found.mean, expected.mean)
+        np.testing.assert_array_equal(found.variance, expected.variance)
+    x_before = x.copy()
+    x[:] = 0  # the kernel keeps its own inputs
+    np.testing.assert_array_equal(solution.predict(x_new, gates=planes(x_new)).mean, expected.mean)
+    np.testing.assert_array_equal(kernel.X, x_before)
+
+
+def test_what_a_kernel_knows_cannot_be_contradicted_and_what_it_does_not_is_asked_for():
+    own, elsewhere = GatedKernel.from_inputs(X, G, sigma2=1.5), worked(1)
+    options = {"widths": 4, "temperature": 0.1}
+    for call in (
+        lambda: rn.solve(own, Y, sigma2=1.0, **options),
+        lambda: rn.width_path(own, Y, widths=[4], sigma2=1.0),
+        lambda: rn.gp_limit(own, Y, sigma2=1.0),
+        lambda: rn.action(own, Y, "gp", sigma2=1.0, **options),
+    ):
+        with pytest.raises(ValueError, match="need sigma2 of the kernel, 1.5, or none, got 1.0"):
+            call()
+    assert rn.solve(own, Y, sigma2=1.5, **options).sigma2 == 1.5
+    assert rn.solve(elsewhere, Y, **options).sigma2 == 1.0
+    with pytest.raises(ValueError, match="knows its inputs"):
+        rn.solve(elsewhere, Y, **options).predict(X_NEW, gates=G_NEW)
+    stack = KernelStack(np.einsum("pm,pq,qn->mnpq", own.F, own.K0, own.F))
+    with pytest.raises(ValueError, match="knows its inputs"):
+        rn.solve(stack, Y, **options).predict(X_NEW)
+    solution = rn.solve(own, Y, **options)
+    with pytest.raises(ValueError, match="need gates of the new points"):
+        solution.predict(X_NEW)
+    with pytest.raises(ValueError, match="n_inputs"):
+        solution.predict(np.ones((2, 3)), gates=G_NEW)
+    with pytest.raises(ValueError, match="input kernel"):
+        solution.predict(X_NEW, gates=G_NEW[:1])
+
+
+@pytest.mark.parametrize("U", ["nonsense", "GP", 2.0, None, [np.eye(3)], np.eye(2)])
+def test_the_action_is_refused_at_what_is_no_order_parameter(U):
+    with pytest.raises(ValueError, match="need .*order parameters"):
+        rn.action(worked(1), Y, U, **WORKED)

@@ -23,7 +23,7 @@ def theory(x, g, y, x_new, g_new, widths, sigma2, temperature):
     new = (rn.input_kernel(x, x_new, sigma2), sigma2 * (x_new**2).mean(axis=1), g_new)
     finite = rn.solve(kernel, y, widths=widths, sigma2=sigma2, temperature=temperature)
     gp = rn.gp_limit(kernel, y, sigma2=sigma2, temperature=temperature)
-    return finite, finite.predict(*new), gp.predict(*new)
+    return finite, finite.predict_from(*new), gp.predict_from(*new)
 
 
 def distance(a, b):
@@ -125,7 +125,7 @@ def test_several_outputs_of_real_weights_follow_the_theory():
     Y = np.column_stack([y, 2 * x[:, 0] + y])
     kernel = rn.GatedKernel(rn.input_kernel(x, sigma2=0.5), g, outputs=2)
     solution = rn.solve(kernel, Y, widths=10, sigma2=0.5, temperature=0.1)
-    prediction = solution.predict(rn.input_kernel(x, x_new, 0.5), 0.5 * (x_new**2).mean(axis=1), g_new)
+    prediction = solution.predict_from(rn.input_kernel(x, x_new, 0.5), 0.5 * (x_new**2).mean(axis=1), g_new)
     chains = posterior.gibbs(
         x, g, Y, x_new, g_new, widths=10, sigma2=0.5, temperature=0.1, rng=rng, n_draws=2000
     )

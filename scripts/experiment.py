@@ -1,0 +1,119 @@
+"""What the scripts of the stored results share: their arguments, where they may write, and runs that resume."""
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+
+from gdln import results
+
+#: Where reduced results and the records of unfinished runs lie; nothing in it is committed.
+ELSEWHERE = Path(__file__).resolve().parent.parent / "_build" / "experiments"
+
+
+def arguments(doc, argv=None, *, counts=None, reduced=None, choices=None, flags=None):
+    """Read a script's arguments.
+
+    Parameters
+    ----------
+    doc : str
+        The script's docstring.
+    argv : list of str, optional
+        Arguments; those of the command line unless given.
+    counts : dict, optional
+        Options that take a whole number of at least one, by name, with the defaults of the committed result.
+    reduced : dict, optional
+        What ``--reduced`` sets the counts to.
+    choices : dict, optional
+        Options that choose one of several words, the first unless said otherwise.
+    flags : dict, optional
+        Options that are there or not, with a line of help.
+
+    Returns
+    -------
+    chosen : Namespace
+        The options, ``jobs`` (workers), and ``folder``: where the result belongs. That is the folder of the committed
+        results only if every count is as committed.
+    """
+    counts, reduced = counts or {}, reduced or {}
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, words in (choices or {}).items():
+        parser.add_argument(_option(name), default=words[0], choices=words)
+    for name, line in (flags or {}).items():
+        parser.add_argument(_option(name), action="store_true", help=line)
+    for name, default in counts.items():
+        parser.add_argument(_option(name), type=_count, help=f"{default} unless given")
+    words = ", ".join(f"{name} {n}" for name, n in reduced.items())
+    parser.add_argument(
+        "--reduced", action="store_true", help=f"a quick run ({words}), written to {ELSEWHERE}"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="workers, -1 for one a core")
+    chosen = parser.parse_args(argv)
+    defaults = counts | (reduced if chosen.reduced else {})
+    for name, default in defaults.items():
+        if getattr(chosen, name) is None:
+            setattr(chosen, name, default)
+    whole = not chosen.reduced and all(getattr(chosen, name) == default for name, default in counts.items())
+    chosen.folder = None if whole else ELSEWHERE
+    return chosen
+
+
+def runs(name, function, grid, jobs=1, **fixed):
+    """Results of a function at every point of a grid, kept as they come and taken up again where a run was cut.
+
+    Parameters
+    ----------
+    name : str
+        Name of the stored result and of the part of it.
+    function : callable
+        Called as ``function(**point, **fixed)``; returns numbers, text and lists in a dictionary.
+    grid : mapping or sequence of mappings
+        As :func:`gdln.sweep.sweep` takes it.
+    jobs : int, optional
+        Workers.
+    **fixed
+        Arguments common to all points.
+
+    Returns
+    -------
+    found : list of dict
+        What the function returned, in the order of the grid.
+
+    Raises
+    ------
+    SystemExit
+        If a point failed: nothing incomplete is written, and another call computes what is missing.
+    """
+    from gdln import sweep  # here, since the environment of neural-tangents has no pandas
+
+    table = sweep.sweep(
+        partial(_as_text, function),
+        grid,
+        fixed=fixed,
+        path=ELSEWHERE / f"{name}.jsonl",
+        n_jobs=jobs,
+        progress=True,
+    )
+    failed = table[table["failure"].notna()]
+    if len(failed):
+        raise SystemExit(f"{len(failed)} of {len(table)} points of {name} failed: run again to compute them")
+    return [json.loads(text) for text in table["result"]]
+
+
+def save(name, chosen, parameters, found, packages=("numpy", "scipy")):
+    """Write a result where the arguments say it belongs, and say where that is."""
+    print(results.save(name, parameters, found, packages, folder=chosen.folder))
+
+
+def _as_text(function, **arguments):
+    return {"result": json.dumps(function(**arguments), allow_nan=False)}
+
+
+def _option(name):
+    return "--" + name.replace("_", "-")
+
+
+def _count(text):
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs a whole number of at least 1, got {text!r}")
+    return int(text)

@@ -1,0 +1,114 @@
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from gdln import results
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = sorted(
+    p.stem for p in (ROOT / "scripts").glob("make_*.py") if "from experiment import" in p.read_text()
+)
+
+
+@pytest.fixture
+def experiment(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    module = importlib.import_module("experiment")
+    monkeypatch.setattr(module, "ELSEWHERE", tmp_path / "elsewhere")
+    yield module
+    for name in ("experiment", *SCRIPTS):
+        sys.modules.pop(name, None)
+
+
+COUNTS = {"seeds": 5, "n_train": 100}
+
+
+def test_only_a_run_with_every_committed_setting_writes_over_the_committed_result(experiment):
+    def folder(*argv):
+        return experiment.arguments("", list(argv), counts=COUNTS, reduced={"seeds": 1}).folder
+
+    assert folder() is None and folder("--seeds", "5", "--jobs", "2") is None
+    for argv in (["--reduced"], ["--seeds", "4"], ["--n-train", "1"], ["--reduced", "--seeds", "5"]):
+        assert folder(*argv) == experiment.ELSEWHERE
+
+
+def test_reduced_counts_are_defaults_that_one_may_still_choose(experiment):
+    def counts(*argv):
+        chosen = experiment.arguments("", list(argv), counts=COUNTS, reduced={"seeds": 1})
+        return chosen.seeds, chosen.n_train
+
+    assert counts() == (5, 100) and counts("--reduced") == (1, 100)
+    assert counts("--reduced", "--seeds", "2", "--n-train", "7") == (2, 7)
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "2.5", "x", ""])
+def test_counts_below_one_are_refused_in_words(experiment, capsys, wrong):
+    with pytest.raises(SystemExit):
+        experiment.arguments("", [f"--seeds={wrong}"], counts=COUNTS)
+    assert f"argument --seeds: needs a whole number of at least 1, got {wrong!r}" in capsys.readouterr().err
+
+
+def uneven(a, limit):
+    if a > limit:
+        raise ValueError("above the limit")
+    uneven.calls.append(a)
+    return {"value": [a / 3, None], "text": "x"}
+
+
+uneven.calls = []
+
+
+@pytest.mark.filterwarnings("ignore:.*points failed:UserWarning")
+def test_a_run_that_was_cut_computes_only_what_is_missing_and_writes_nothing_incomplete(
+    experiment, monkeypatch
+):
+    with pytest.raises(SystemExit, match="1 of 3 points of x failed: run again"):
+        experiment.runs("x", uneven, {"a": [1, 2, 3]}, limit=2)
+    assert uneven.calls == [1, 2]
+    assert len((experiment.ELSEWHERE / "x.jsonl").read_text().splitlines()) == 3
+    found = experiment.runs("x", uneven, {"a": [1, 2]}, limit=2)
+    assert uneven.calls == [1, 2] and found == [{"value": [a / 3, None], "text": "x"} for a in (1, 2)]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_refuses_an_empty_run_and_makes_the_result_of_its_name(experiment, capsys, name):
+    if name == "make_kernel_fixtures":
+        pytest.importorskip("neural_tangents")
+    module = importlib.import_module(name)
+    with pytest.raises(SystemExit):
+        module.main(["--help"])
+    options = re.findall(r"^  --([\w-]+) [A-Z_]+ +\d+ unless given", capsys.readouterr().out, re.M)
+    assert options
+    for option in options:
+        with pytest.raises(SystemExit):
+            module.main([f"--{option}", "0"])
+        assert f"argument --{option}: needs a whole number of at least 1" in capsys.readouterr().err
+
+
+def test_every_committed_result_has_a_script_that_can_be_reduced():
+    made = {name.removeprefix("make_") for name in SCRIPTS} | {"ggdln_mnist"}
+    made |= {f"alignment_convolutional_{name}" for name in ("digits", "mnist", "kmnist")}
+    assert {path.stem for path in results.FOLDER.glob("*.json")} <= made
+
+
+@pytest.mark.slow
+def test_a_short_run_leaves_the_committed_result_alone_and_is_taken_up_again(experiment, monkeypatch, capsys):
+    module = importlib.import_module("make_race_digits")
+    committed = (results.FOLDER / "race_digits.json").read_bytes()
+    monkeypatch.setattr(module, "SETTINGS", module.SETTINGS[:2])
+    module.main(["--seeds", "1", "--epochs", "20"])
+    (path,) = experiment.ELSEWHERE.glob("*.json")
+    assert capsys.readouterr().out.strip() == str(path)
+    first = json.loads(path.read_text())
+    lines = (experiment.ELSEWHERE / "race_digits.jsonl").read_text()
+    module.main(["--seeds", "1", "--epochs", "20"])
+    assert json.loads(path.read_text()) == first  # the seconds of the first run included
+    assert (experiment.ELSEWHERE / "race_digits.jsonl").read_text() == lines
+    assert (results.FOLDER / "race_digits.json").read_bytes() == committed
+    # the committed runs go on for 100 epochs: their first record is the same
+    stored = json.loads(committed)["results"]["settings"][0]
+    assert first["results"]["settings"][0]["trained"][0][:2] == stored["trained"][0][:2]
