@@ -18,8 +18,9 @@ $(VENV)/done: requirements.lock pyproject.toml
 	  || { echo "Installing failed for the reason pip gives above (the first run needs the Python package index; behind a proxy, set HTTPS_PROXY)"; exit 1; }
 	@touch $@
 
-book: $(VENV)/done  ## build the book strictly and say where it is
-	@start=$$(date +%s); OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/jupyter-book build . -W -n --keep-going -q \
+book: $(VENV)/done  ## build the book strictly and say where it is; V=1 shows all it does
+	@{ mkdir -p _build && test -w _build; } 2>/dev/null || { echo "$(CURDIR)/_build cannot be written: build in a copy that you may write to"; exit 1; }
+	@start=$$(date +%s); PYTHONUTF8=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/jupyter-book build . -W -n --keep-going $(if $(V),,-q) \
 	  && echo "The book is at $(CURDIR)/_build/html/index.html ($$(( $$(date +%s) - start )) s)"
 
 test: lint book  ## library, notebooks, book and browser, with pytest's own summary

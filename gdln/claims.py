@@ -56,6 +56,7 @@ def claim(key, measured, expected=None):
     row = found[key]
     if "why" in row:
         raise ValueError(f"claim {key!r} has a row that says why it cannot be had: {row['why']}")
+    kept = asserted(row)
     if expected is not None:
         if "expected" in row:
             raise ValueError(f"claim {key!r} has an expected value in its row, and got another, {expected}")
@@ -72,7 +73,13 @@ def claim(key, measured, expected=None):
         raise AssertionError(
             f"claim {key!r} does not hold: {row['statement']}: measured {measured:.6g}, needed {criterion(row)}"
         )
-    _show({"key": key, "statement": row["statement"], "measured": measured, "criterion": criterion(row)})
+    shown = {"key": key, "statement": row["statement"], "measured": measured, "criterion": criterion(row)}
+    _show(shown | {"row": kept})
+
+
+def asserted(row):
+    """Return what of a row a cell asserts and shows: when it changes, the cell must run again."""
+    return {name: row[name] for name in ("statement", *CRITERIA) if name in row}
 
 
 def criterion(row):

@@ -3,7 +3,7 @@
 
 The MyST source is the only one edited. Jupyter renders no Sphinx directives, so theorems, exercises, citations
 and references become plain Markdown here, and solutions are folded. ``--check`` writes nothing and fails when a
-notebook is out of step with its source.
+notebook is out of step with its source, or has none in the table of contents.
 """
 
 import argparse
@@ -322,6 +322,11 @@ def main():
         stale.append(str(target.relative_to(ROOT)))
         if not options.check:
             target.write_text(text)
+    sources = {path.with_suffix(".ipynb") for path in listed}
+    orphans = [path for path in sorted((ROOT / "book").rglob("*.ipynb")) if path not in sources]
+    orphans = [str(path.relative_to(ROOT)) for path in orphans if ".ipynb_checkpoints" not in path.parts]
+    if options.check and orphans:
+        sys.exit("without a chapter in _toc.yml (remove them, or add the chapter): " + ", ".join(orphans))
     if options.check and stale:
         sys.exit("out of step with their sources (run `make notebooks`): " + ", ".join(stale))
     print(f"{len(wanted)} notebooks in step" + (f", {len(stale)} rewritten" if stale else ""))

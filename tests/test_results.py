@@ -100,11 +100,12 @@ def test_an_unknown_package_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_library_installed_from_a_wheel_or_a_source_archive_has_every_module_and_every_stored_result(
+def test_a_library_installed_from_a_wheel_or_a_source_archive_has_every_module_result_and_claim(
     tmp_path,
 ):
     shutil.copytree(ROOT / "gdln", tmp_path / "tree" / "gdln", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "book" / "data", tmp_path / "tree" / "book" / "data")
+    for name in ("data", "claims"):
+        shutil.copytree(ROOT / "book" / name, tmp_path / "tree" / "book" / name)
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path / "tree")
     build = "import sys; from setuptools import build_meta as b; print(getattr(b, 'build_' + sys.argv[1])(sys.argv[2]))"
@@ -114,7 +115,7 @@ def test_a_library_installed_from_a_wheel_or_a_source_archive_has_every_module_a
 
     run(sys.executable, "-c", build, "sdist", tmp_path, cwd=tmp_path / "tree")
     (archive,) = tmp_path.glob("*.tar.gz")
-    shutil.unpack_archive(archive, tmp_path, filter="data")
+    shutil.unpack_archive(archive, tmp_path)
     unpacked = tmp_path / archive.name.removesuffix(".tar.gz")
     run(sys.executable, "-c", build, "wheel", tmp_path, cwd=unpacked)
     (wheel,) = tmp_path.glob("*.whl")
@@ -125,6 +126,9 @@ def test_a_library_installed_from_a_wheel_or_a_source_archive_has_every_module_a
 
     assert listed(tmp_path / "installed" / "gdln", "*.py") == listed(ROOT / "gdln", "*.py")
     assert listed(tmp_path / "installed" / "gdln" / "stored", "*") == listed(ROOT / "book" / "data", "*.json")
+    assert listed(tmp_path / "installed" / "gdln" / "rows", "*.yml") == listed(
+        ROOT / "book" / "claims", "*.yml"
+    )
     code = "import sys; sys.path.insert(0, sys.argv[1]); from gdln import results; print(results.__file__)"
     code += "; print(len(results.load('kernel_fixtures')['results']))"
     file, count = run(sys.executable, "-c", code, tmp_path / "installed", cwd="/").split()

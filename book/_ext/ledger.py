@@ -1,21 +1,20 @@
 """The ledger: what ``gdln.claims.claim`` measured in this build, beside the source of each claim.
 
-``book/claims/<part>/*.yml`` lists the claims: key, source, origin, setting, tolerance. The value and the criterion come
-from the executed notebooks, cached or not. A listed claim that nothing measured, and a measured claim that is not
-listed, are warnings, so the strict build fails. A row with ``why`` is a result that cannot be had here.
+``book/claims/<part>/*.yml`` lists the claims (see :func:`gdln.claims.rows`). The value comes from the outputs that
+each page shows, run in this build or taken from the cache; a chapter that was run under another statement or criterion
+than its row has now is run again. A listed claim that nothing measured, and a measured claim that is not listed, are
+warnings, so the strict build fails. A row with ``why`` is a result that cannot be had here.
 """
 
-import json
 import re
 from pathlib import Path
 
-import yaml
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import ReferenceRole, SphinxDirective
 from sphinx.util.nodes import make_refnode
 
-from gdln.claims import METADATA_KEY
+from gdln.claims import METADATA_KEY, asserted, read
 
 logger = logging.getLogger(__name__)
 COLUMNS = {
@@ -43,7 +42,11 @@ class Ledger(SphinxDirective):
         for name in self.arguments[0].split():
             path = Path(self.env.srcdir) / "book" / "claims" / name
             self.env.note_dependency(str(path))
-            rows += yaml.safe_load(path.read_text()) or []
+            try:
+                rows += read(path)
+            except ValueError as error:
+                logger.warning("book/claims: %s", error, location=self.get_location())
+        _state(self.env, "gdln_ledgers").setdefault(self.env.docname, True)
         return [ledger_table(rows=rows)]
 
 
@@ -51,6 +54,7 @@ class ClaimCount(SphinxDirective):
     """A sentence with the number of claims, counted in this build."""
 
     def run(self):
+        _state(self.env, "gdln_ledgers").setdefault(self.env.docname, True)
         return [ledger_table(rows=None)]
 
 
@@ -64,6 +68,7 @@ class Quote(ReferenceRole):
     def run(self):
         node = quoted_claim(self.rawtext, key=self.target, quoted=self.title)
         self.set_source_info(node)
+        _state(self.env, "gdln_quotes").setdefault(self.env.docname, set()).add(self.target)
         return [node], []
 
 
@@ -75,7 +80,8 @@ QUOTED = re.compile(
 def rounds_to(measured, quoted):
     """Whether a measured value rounds to a number as it is written, such as ``24.1``, ``4e-9`` or ``3.2 %``.
 
-    A tenth of the last digit is allowed beyond half of it: on another machine a value on the edge may fall on either side.
+    A tenth of the last digit is allowed beyond half of it: on another machine a value on the edge may fall on either
+    side.
     """
     found = QUOTED.fullmatch(quoted)
     if found is None:
@@ -112,43 +118,72 @@ def _quote(app, doctree, measured):
         node.replace_self(nodes.inline("", "", *shown(quoted), classes=["quoted-claim"]))
 
 
-def _collect(app, doctree):
-    """Read the claims out of the executed notebook of the page just read."""
-    env = app.env
-    executed = Path(app.outdir).parent / "jupyter_execute" / f"{env.docname}.ipynb"
-    records = []
-    if executed.is_file():
-        for cell in json.loads(executed.read_text())["cells"]:
-            for output in cell.get("outputs", []):
-                if METADATA_KEY in output.get("metadata", {}):
-                    records.append(output["metadata"][METADATA_KEY])
-    _claims(env)[env.docname] = records
-
-
-def _claims(env):
-    if not hasattr(env, "gdln_claims"):
-        env.gdln_claims = {}
-    return env.gdln_claims
+def _state(env, name):
+    """Return what is remembered between builds, by page: claims, quoted keys, pages with a ledger."""
+    if not hasattr(env, name):
+        setattr(env, name, {})
+    return getattr(env, name)
 
 
 def _purge(app, env, docname):
-    _claims(env).pop(docname, None)
+    for name in ("gdln_claims", "gdln_quotes", "gdln_ledgers"):
+        _state(env, name).pop(docname, None)
+
+
+def _read_rows(app):
+    """Before any chapter runs: read every file of claims, or say in a sentence each what is wrong with it."""
+    app.gdln_rows, problems = {}, []
+    folder = Path(app.srcdir) / "book" / "claims"
+    for path in sorted(folder.rglob("*.yml")):
+        try:
+            found = read(path)
+        except ValueError as error:
+            problems.append(f"book/claims: {error}")
+            continue
+        for row in found:
+            if row["key"] in app.gdln_rows:
+                problems.append(f"book/claims: {path.relative_to(folder)} repeats the key {row['key']!r}")
+            app.gdln_rows[row["key"]] = row
+    if problems:
+        raise SystemExit("\n".join(problems))
+
+
+def _records(notebook):
+    """Return the claims in the outputs of a notebook."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    records = [output.get("metadata", {}).get(METADATA_KEY) for output in outputs]
+    return [record for record in records if record]
+
+
+def _changed(app, records):
+    """Whether a claim was asserted under another statement or criterion than its row has now."""
+    rows = app.gdln_rows
+    return any(r["key"] not in rows or r["row"] != asserted(rows[r["key"]]) for r in records)
+
+
+def _outdated(app, env, added, changed, removed):
+    """Have pages read again whose claims have other rows now."""
+    return [page for page, records in _state(env, "gdln_claims").items() if _changed(app, records)]
+
+
+def _stale(app, page, notebook):
+    """Whether the cached outputs of a chapter hold claims that have other rows now."""
+    return _changed(app, _records(notebook))
+
+
+def _collect(app, page, notebook):
+    """Take the claims out of a chapter as its page shows it."""
+    _state(app.env, "gdln_claims")[page] = _records(notebook)
 
 
 def _check(app, env):
-    """Compare what is listed with what was measured; have the ledger pages written anew."""
-    listed = {}
-    for path in sorted((Path(env.srcdir) / "book" / "claims").rglob("*.yml")):
-        for row in yaml.safe_load(path.read_text()) or []:
-            if row["key"] in listed:
-                logger.warning("claim %r is listed twice, in %s", row["key"], path.name)
-            listed[row["key"]] = row
-    measured = {}
-    for docname, records in _claims(env).items():
+    """Compare what is listed with what was measured; have pages written anew that show or quote what changed."""
+    listed, measured, values = app.gdln_rows, {}, {}
+    for docname, records in _state(env, "gdln_claims").items():
         for record in records:
             if record["key"] in measured:
                 logger.warning("claim %r is measured twice, in %s", record["key"], docname, location=docname)
-            measured[record["key"]] = docname
+            measured[record["key"]], values[record["key"]] = docname, record["measured"]
             if record["key"] not in listed:
                 logger.warning("claim %r is not listed in book/claims", record["key"], location=docname)
     for key, row in listed.items():
@@ -156,7 +191,11 @@ def _check(app, env):
             logger.warning("claim %r is listed but was measured nowhere in this build", key)
         if "why" in row and key in measured:
             logger.warning("claim %r says why it cannot be had, yet was measured", key)
-    return [doc for doc in env.found_docs if "ledger" in doc]
+    before = getattr(env, "gdln_values", {})
+    moved = {key for key in before.keys() | values.keys() if before.get(key) != values.get(key)}
+    env.gdln_values = values
+    quoting = {page for page, keys in _state(env, "gdln_quotes").items() if keys & moved}
+    return sorted((quoting | set(_state(env, "gdln_ledgers"))) & env.found_docs)
 
 
 def _inline(text):
@@ -166,7 +205,8 @@ def _inline(text):
 
 
 def _resolve(app, doctree, docname):
-    measured = {r["key"]: (doc, r) for doc, records in _claims(app.env).items() for r in records}
+    claims = _state(app.env, "gdln_claims")
+    measured = {r["key"]: (doc, r) for doc, records in claims.items() for r in records}
     _quote(app, doctree, measured)
     for node in list(doctree.findall(ledger_table)):
         if node["rows"] is None:
@@ -226,8 +266,12 @@ def setup(app):
     app.add_role("claim", Quote())
     app.add_directive("ledger", Ledger)
     app.add_directive("claim-count", ClaimCount)
-    app.connect("doctree-read", _collect)
+    app.setup_extension("chapters")
+    app.connect("builder-inited", _read_rows)
+    app.connect("env-get-outdated", _outdated)
+    app.connect("chapter-cached", _stale)
+    app.connect("chapter-outputs", _collect)
     app.connect("env-purge-doc", _purge)
     app.connect("env-updated", _check)
     app.connect("doctree-resolved", _resolve)
-    return {"version": "1", "env_version": 1, "parallel_read_safe": False}
+    return {"version": "1", "env_version": 2, "parallel_read_safe": False}
