@@ -49,6 +49,7 @@ def calls():
         moments.moment_derivatives: moment,
         moments.mixed_derivatives: moment,
         moments.pair_moments: dict(X=X, X2=X2, fan_in=4),
+        moments.own_moments: dict(X=X, fan_in=4),
         moments.two_sets: dict(X=X, X2=X2),
         gram.gram: dict(network=network, X=X, X2=X2, tile=2),
         gram.input_gradients: dict(network=network, X=X, X2=X2, fan_in=4.0),

@@ -74,7 +74,7 @@ def limit_kernels(net, X, X2=None):
         )
     X, X2, same = moments.two_sets(X, X2)
     lower = gram(net.lower, X, None if same else X2)
-    moment = [np.einsum("ij,ij->i", A, A) / A.shape[1] for A in (X, X2)]
+    moment = [moments.own_moments(A, A.shape[1]) for A in (X, X2)]
     q11, q22 = (moments.diagonal(net.lower, q).nngp for q in moment)
     d = moments.moment_derivatives(net.upper, q11[:, None], lower.nngp, q22[None, :])
     nngp, ntk = d.nngp, d.ntk + lower.ntk * d.nngp_12

@@ -13,6 +13,7 @@ from gdln.kernels.function_space import (
     frozen,
     gradient_flow,
     largest_eigenvalue,
+    posterior,
 )
 from gdln.kernels.gram import gradient_covariance, input_gradients
 from gdln.kernels.moments import FullyConnected, Kernels
@@ -30,4 +31,5 @@ __all__ = [
     "gradient_flow",
     "input_gradients",
     "largest_eigenvalue",
+    "posterior",
 ]

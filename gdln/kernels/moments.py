@@ -414,11 +414,14 @@ def pair_moments(X, X2, fan_in):
     """Moments of all pairs of rows, ready to broadcast: shapes (n, 1), (n, m), (1, m)."""
     X, X2, _ = two_sets(X, X2)
     fan_in = checks.positive("fan_in", fan_in)
-    return _in_range(
-        np.einsum("ij,ij->i", X, X)[:, None] / fan_in,
-        X @ X2.T / fan_in,
-        np.einsum("ij,ij->i", X2, X2)[None, :] / fan_in,
-    )
+    return own_moments(X, fan_in)[:, None], X @ X2.T / fan_in, own_moments(X2, fan_in)[None, :]
+
+
+@_QUIET
+def own_moments(X, fan_in):
+    """Second moment of every row, shape (n,)."""
+    X, fan_in = checks.array("X", X, ndim=2), checks.positive("fan_in", fan_in)
+    return _in_range(np.einsum("ij,ij->i", X, X) / fan_in)[0]
 
 
 def two_sets(X, X2):

@@ -83,15 +83,16 @@ class Root:
 def root(C, tolerance=None):
     r"""Factor a covariance that may be singular.
 
-    Cholesky's factor in the given order if no pivot is below the tolerance; otherwise with the largest remaining
-    variance taken first, until that is below the tolerance.
+    Cholesky's factor with the largest remaining variance taken first, until that is below the tolerance; if none is,
+    Cholesky's factor in the given order.
 
     Parameters
     ----------
     C : ndarray, shape (n, n)
         Symmetric, positive semi-definite to within the tolerance.
     tolerance : float, optional
-        Variance that counts as rounding; :func:`resolution` times the largest variance unless given.
+        Variance that counts as rounding; sixteen times :func:`resolution` times the largest variance unless given,
+        since a pivot is what up to n subtractions leave.
 
     Returns
     -------
@@ -105,16 +106,16 @@ def root(C, tolerance=None):
     """
     n = len(C)
     if tolerance is None:
-        tolerance = resolution(n) * max(np.diag(C).max(initial=0), 0)
-    try:
-        L = cholesky(C, lower=True, check_finite=False)
-        if np.diag(L).min(initial=np.inf) ** 2 > tolerance:
-            return Root(L, np.arange(n))
-    except LinAlgError:
-        pass
+        tolerance = 16 * resolution(n) * max(np.diag(C).max(initial=0), 0)
     if not np.diag(C).max(initial=0) > tolerance:
         return Root(np.zeros((n, 0)), np.zeros(0, dtype=int))
     packed, order, rank, _ = dpstrf(C, tol=tolerance, lower=1)
+    if rank == n:
+        # only the largest-first order tells a rank; once it is full, the order given keeps a draw's numbers in place
+        try:
+            return Root(cholesky(C, lower=True, check_finite=False), np.arange(n))
+        except LinAlgError:
+            pass
     order = order - 1  # LAPACK counts from one
     L = np.empty((n, rank))
     L[order] = np.tril(packed)[:, :rank]
