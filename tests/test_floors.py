@@ -44,7 +44,6 @@ TESTED_WITH = {
     "data.regression": "renormalization.generalisation",
     "renormalization.patches": "renormalization.generalisation",
     # recursion, Gram matrix and the tangent kernel of a network are one identity
-    "kernels.moments": "kernels.gram",
     "kernels.tangent": "kernels.gram",
     # closed forms against every weight
     "linear.simulation": "linear.modes",

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gdln.data.images import centred_rows
+from gdln import checks
+from gdln.data.images import ImageSet, centred_rows
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,7 @@ class Task:
 
 def parity(image_set, n_train, n_test, rng):
     """Even against odd, labels +1 and -1."""
-    train, test = image_set.split(n_train, rng)
-    test = test.subset(np.arange(min(n_test, len(test))))
+    train, test = _halves(image_set, n_train, n_test, rng)
     X, X_test = centred_rows(train, test)
     Y, Y_test = (np.where(part.labels % 2 == 0, 1.0, -1.0)[:, None] for part in (train, test))
     return Task(X, Y, X_test, Y_test)
@@ -196,16 +196,26 @@ def parity(image_set, n_train, n_test, rng):
 
 def classes(image_set, n_train, n_test, rng):
     """Ten classes; targets one-hot minus 0.1."""
-    train, test = image_set.split(n_train, rng)
-    test = test.subset(np.arange(min(n_test, len(test))))
+    train, test = _halves(image_set, n_train, n_test, rng)
     X, X_test = centred_rows(train, test)
     Y, Y_test = (np.eye(10)[part.labels] - 0.1 for part in (train, test))
     return Task(X, Y, X_test, Y_test)
 
 
+def _halves(image_set, n_train, n_test, rng):
+    """Training images, and as many others for the test as there are, up to a number."""
+    checks.instance("image_set", image_set, ImageSet)
+    n_train = checks.count("n_train", n_train, most=len(image_set) - 1)
+    n_test = checks.count("n_test", n_test)
+    train, test = image_set.split(n_train, checks.generator("rng", rng))
+    return train, test.subset(np.arange(min(n_test, len(test))))
+
+
 def subspace(n_train, n_test, rng, n_inputs=20):
     r"""Two relevant directions, :math:`y \propto \tanh(2x_1)\tanh(2x_2)`, unit variance, inputs on a sphere."""
-    X = rng.standard_normal((n_train + n_test, n_inputs))
+    n_train, n_test = checks.count("n_train", n_train), checks.count("n_test", n_test)
+    n_inputs = checks.count("n_inputs", n_inputs, least=2)
+    X = checks.generator("rng", rng).standard_normal((n_train + n_test, n_inputs))
     X *= np.sqrt(n_inputs) / np.linalg.norm(X, axis=1, keepdims=True)
     Y = np.prod(np.tanh(2 * X[:, :2]), axis=1, keepdims=True)
     Y /= np.sqrt(np.mean(Y[:n_train] ** 2))
