@@ -5,6 +5,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gdln import checks
 from gdln.renormalization.gates import random_planes
 from gdln.renormalization.kernels import GatedKernel
 from gdln.renormalization.saddle import solve
@@ -14,15 +15,15 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
     r"""Regression by a globally gated deep linear network of finite width.
 
     Predicts with the mean, and on request the standard deviation, of the Bayesian posterior at the saddle point
-    of the kernel's order parameters. Inputs are centred and scaled to a mean squared norm of ``n_features``, and
-    targets centred and scaled to variance one, before the network sees them.
+    of the kernel's order parameters. Every input feature, and every target, is centred and scaled to variance one
+    before the network sees it, so that units do not matter.
 
     Parameters
     ----------
-    width : float, optional
-        Width of every hidden layer; infinite for the Gaussian process.
+    width : float or sequence of float, optional
+        Width of every hidden layer, or one width a layer, input side first; infinite for the Gaussian process.
     depth : int, optional
-        Number of gated layers.
+        Number of gated layers. By default as many as there are widths, and one for a single width.
     n_gates : int, optional
         Number of gates, the first always on, the others steps at random planes. One makes a linear network.
     gates : callable, optional
@@ -30,9 +31,12 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
     sigma2 : float, optional
         Prior variance of the weights.
     temperature : float, optional
-        Variance of the label noise, in units of the variance of the targets.
-    random_state : int, RandomState instance or None, optional
-        Seed of the random planes.
+        Variance of the label noise of a sample of weight one, in units of the variance of the targets.
+    random_state : int, RandomState instance, Generator or None, optional
+        Source of the random planes.
+    scale_inputs : bool, optional
+        Whether to centre and scale the features. Without it the network sees them as given, and its prior is about
+        a function that vanishes at their origin.
 
     Attributes
     ----------
@@ -40,6 +44,12 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
         Saddle point, see :mod:`gdln.renormalization.saddle`.
     order_parameter_ : ndarray
         Its order parameter of the first layer.
+
+    Notes
+    -----
+    A sample of weight :math:`w` has label noise of variance :math:`T/w`, which is the same as :math:`w` copies of
+    it: :math:`\sqrt w f` and :math:`\sqrt w y` have noise :math:`T`, and a gated linear network multiplies by
+    :math:`\sqrt w` what its input is multiplied by.
 
     Examples
     --------
@@ -50,7 +60,15 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
     """
 
     def __init__(
-        self, width=100.0, depth=1, n_gates=8, gates=None, sigma2=1.0, temperature=0.1, random_state=None
+        self,
+        width=100.0,
+        depth=None,
+        n_gates=8,
+        gates=None,
+        sigma2=1.0,
+        temperature=0.1,
+        random_state=None,
+        scale_inputs=True,
     ):
         self.width = width
         self.depth = depth
@@ -59,8 +77,9 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
         self.sigma2 = sigma2
         self.temperature = temperature
         self.random_state = random_state
+        self.scale_inputs = scale_inputs
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Find the saddle point.
 
         Parameters
@@ -69,30 +88,39 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
             Inputs.
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
             Targets.
+        sample_weight : array_like, shape (n_samples,), optional
+            Weights; whole numbers count copies of a sample, zero leaves it out.
 
         Returns
         -------
         self : GatedNetworkRegressor
         """
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
-        y = np.asarray(y, dtype=float)
-        self._single = y.ndim == 1
-        Y = y[:, None] if self._single else y
-        self._shift, self._target_shift = X.mean(axis=0), Y.mean(axis=0)
-        self._scale = np.sqrt(np.mean((X - self._shift) ** 2)) or 1.0
-        spread = Y.std(axis=0)
-        self._target_scale = np.where(spread > 0, spread, 1.0)
-        if self.gates is None:
-            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-            self._planes = random_planes(self.n_gates, X.shape[1], rng, constant=True)
-        self._X = (X - self._shift) / self._scale
-        kernel = GatedKernel.from_inputs(
-            self._X, self._gates(X), sigma2=self.sigma2, depth=self.depth, outputs=Y.shape[1]
+        widths = self._widths()
+        temperature = checks.nonnegative("temperature", self.temperature)
+        sigma2 = checks.positive("sigma2", self.sigma2)
+        single, Y = y.ndim == 1, np.asarray(y, dtype=float).reshape(len(X), -1)
+        weight = np.ones(len(X))
+        if sample_weight is not None:
+            weight = checks.array("sample_weight", sample_weight, shape=(len(X),), least=0)
+            checks.need(weight.any(), "sample_weight", "at least one weight above zero", weight)
+            X, Y, weight = (a[weight > 0] for a in (X, Y, weight))
+        features = (
+            _Scale.of(X, weight) if self.scale_inputs else _Scale(np.zeros(X.shape[1]), np.ones(X.shape[1]))
         )
-        target = (Y - self._target_shift) / self._target_scale
-        target = target[:, 0] if Y.shape[1] == 1 else target
-        self.solution_ = solve(kernel, target, widths=self.width, temperature=self.temperature)
+        targets = _Scale.of(Y, weight)
+        gates = self._family(X.shape[1], features)
+        root = np.sqrt(weight)[:, None]
+        kernel = GatedKernel.from_inputs(
+            root * features.apply(X), gates(X), sigma2=sigma2, depth=len(widths), outputs=Y.shape[1]
+        )
+        target = root * targets.apply(Y)
+        self.solution_ = solve(
+            kernel, target[:, 0] if Y.shape[1] == 1 else target, widths=widths, temperature=temperature
+        )
         self.order_parameter_ = self.solution_.U[0]
+        # all that a prediction needs is kept here: parameters may be set anew, and count at the next fit
+        self._single, self._features, self._targets, self._gates = single, features, targets, gates
         return self
 
     def predict(self, X, return_std=False):
@@ -113,17 +141,78 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
-        scaled = (X - self._shift) / self._scale
-        found = self.solution_.predict(scaled, gates=self._gates(X))
-        mean = found.mean.reshape(len(X), -1) * self._target_scale + self._target_shift
-        std = np.sqrt(found.variance).reshape(len(X), -1) * self._target_scale
+        found = self.solution_.predict(self._features.apply(X), gates=self._gates(X))
+        mean = found.mean.reshape(len(X), -1) * self._targets.spread + self._targets.shift
+        std = np.sqrt(found.variance).reshape(len(X), -1) * self._targets.spread
         mean, std = (mean[:, 0], std[:, 0]) if self._single else (mean, std)
         return (mean, std) if return_std else mean
 
-    def _gates(self, X):
-        return self.gates(X) if self.gates is not None else self._planes((X - self._shift) / self._scale)
+    def _widths(self):
+        """One width a gated layer."""
+        several = np.ndim(self.width) > 0
+        checks.need(
+            np.ndim(self.width) <= 1 and np.size(self.width) > 0, "width", "one or more widths", self.width
+        )
+        widths = [
+            checks.positive("width", N, infinite=True) for N in (self.width if several else [self.width])
+        ]
+        if self.depth is None:
+            return widths
+        depth = checks.count("depth", self.depth)
+        checks.need(
+            not several or len(widths) == depth, "depth", f"the number of widths, {len(widths)}", depth
+        )
+        return widths if several else widths * depth
+
+    def _family(self, n_features, features):
+        """Gates as a function of inputs as given."""
+        if self.gates is not None:
+            return _Gates(checks.function("gates", self.gates))
+        n_gates = checks.count("n_gates", self.n_gates)
+        rng = self.random_state
+        if not isinstance(rng, np.random.Generator):
+            rng = np.random.default_rng(check_random_state(rng).randint(2**31))
+        return _Planes(random_planes(n_gates, n_features, rng, constant=True), features)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+class _Scale:
+    """Columns moved to mean zero and scaled to variance one; constant ones are moved only."""
+
+    def __init__(self, shift, spread):
+        self.shift, self.spread = shift, spread
+
+    @classmethod
+    def of(cls, values, weight):
+        shift = np.average(values, axis=0, weights=weight)
+        spread = np.sqrt(np.average((values - shift) ** 2, axis=0, weights=weight))
+        # what rounding leaves of a constant is no spread
+        constant = spread <= 1e-14 * np.abs(values).max(axis=0)
+        return cls(shift, np.where(constant, 1.0, spread))
+
+    def apply(self, values):
+        return (values - self.shift) / self.spread
+
+
+class _Gates:
+    """The user's gates, checked."""
+
+    def __init__(self, gates):
+        self.gates = gates
+
+    def __call__(self, X):
+        return checks.array("gates", self.gates(X), shape=(len(X), "n_gates"))
+
+
+class _Planes:
+    """Random planes through the centre of the scaled inputs."""
+
+    def __init__(self, planes, features):
+        self.planes, self.features = planes, features
+
+    def __call__(self, X):
+        return self.planes(self.features.apply(X))
