@@ -253,7 +253,7 @@ def _run_on_dask(function, left, fixed, client):
             future.add_done_callback(finished.put)
 
     # a worker that dies takes points down with it that did nothing wrong: each is run once more, alone
-    alone, suspects, forgotten, waves = None, deque(), [], 0
+    alone, suspects, forgotten, waves, watch = None, deque(), [], 0, _Watch(client)
     submit(left)
     try:
         while futures or forgotten or suspects:
@@ -267,7 +267,10 @@ def _run_on_dask(function, left, fixed, client):
                 alone = suspects.popleft()
                 submit([alone])
             try:
-                future = _next_finished(finished, client)
+                future = watch.next(finished)
+                key = key_of.pop(future.key)
+                record = watch.result(future)
+                del futures[key]
             except RuntimeError as error:
                 if alone is None:
                     raise
@@ -275,13 +278,11 @@ def _run_on_dask(function, left, fixed, client):
                 for key in [*futures, *suspects]:
                     yield _dead(key, left[key], error)
                 return
-            key = key_of.pop(future.key)
-            del futures[key]
-            try:
-                record = future.result()
             except CancelledError:  # by whatever its status was: the scheduler restarted in the meantime
+                del futures[key]
                 forgotten.append(key)
             except KilledWorker as error:
+                del futures[key]
                 if key == alone:
                     yield _dead(key, left[key], error)
                 else:
@@ -293,24 +294,41 @@ def _run_on_dask(function, left, fixed, client):
             client.cancel(list(futures.values()))
 
 
-def _next_finished(finished, client):
-    """The next future that is done, in whatever way; an error if there is nobody left to do it."""
-    idle_since = time.monotonic()
-    while True:
+class _Watch:
+    """Ends the wait for a Dask cluster on which nobody is left to do anything."""
+
+    def __init__(self, client):
+        self.client, self.seen = client, time.monotonic()
+
+    def look(self):
+        if self.client.status not in ("running", "connecting"):
+            raise RuntimeError(f"the Dask client is {self.client.status}: the scheduler is gone")
         try:
-            return finished.get(timeout=1.0)
-        except queue.Empty:
-            pass
-        if client.status != "running" and client.status != "connecting":
-            raise RuntimeError(f"the Dask client is {client.status}: the scheduler is gone")
-        try:
-            workers = client.scheduler_info(n_workers=-1)["workers"]
+            workers = self.client.scheduler_info(n_workers=-1)["workers"]
         except OSError:
             workers = {}
         if workers:
-            idle_since = time.monotonic()
-        elif time.monotonic() - idle_since > _PATIENCE:
+            self.seen = time.monotonic()
+        elif time.monotonic() - self.seen > _PATIENCE:
             raise RuntimeError(f"the Dask cluster has had no worker for {_PATIENCE:.0f} seconds")
+
+    def next(self, finished):
+        """The next future that is done, in whatever way."""
+        self.seen = time.monotonic()
+        while True:
+            try:
+                return finished.get(timeout=1.0)
+            except queue.Empty:
+                self.look()
+
+    def result(self, future):
+        """What a future that is done holds; if the worker that kept it died, it is computed again meanwhile."""
+        self.seen = time.monotonic()
+        while True:
+            try:
+                return future.result(timeout=5.0)
+            except TimeoutError:
+                self.look()
 
 
 def _dead(key, point, error):

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import queue
 import sys
 import threading
 import time
@@ -406,3 +407,30 @@ def test_a_dask_cluster_without_workers_ends_the_sweep_in_words_and_the_file_kee
     with joblib.parallel_config(backend="threading"):
         assert sweep.sweep(slow_double, {"a": list(range(100))}, path=path, n_jobs=8)["failure"].isna().all()
     assert len(path.read_text().splitlines()) == 100
+
+
+class Cluster:
+    """A Dask client whose cluster has lost its workers, or its scheduler."""
+
+    def __init__(self, status="running"):
+        self.status = status
+
+    def scheduler_info(self, n_workers):
+        return {"workers": {}}
+
+
+class Lost:
+    """A future whose result went with the worker that held it."""
+
+    def result(self, timeout):
+        raise TimeoutError
+
+
+@pytest.mark.parametrize("status, words", [("running", "no worker for 0 seconds"), ("closed", "is closed")])
+def test_nobody_waits_for_a_cluster_that_is_gone(monkeypatch, status, words):
+    monkeypatch.setattr(sweep, "_PATIENCE", 0.1)
+    watch = sweep._Watch(Cluster(status))
+    with pytest.raises(RuntimeError, match=words):
+        watch.next(queue.SimpleQueue())
+    with pytest.raises(RuntimeError, match=words):
+        watch.result(Lost())
