@@ -618,3 +618,15 @@ def test_what_a_kernel_knows_cannot_be_contradicted_and_what_it_does_not_is_aske
 def test_the_action_is_refused_at_what_is_no_order_parameter(U):
     with pytest.raises(ValueError, match="need .*order parameters"):
         rn.action(worked(1), Y, U, **WORKED)
+
+
+@pytest.mark.filterwarnings("ignore:saddle point not reached. rounding")
+@pytest.mark.parametrize("sigma2", [1e5, 1e6, 1e8])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_a_prior_too_wide_for_double_precision_is_never_called_converged(sigma2, depth):
+    # directions of U that no product of gates reaches keep the scale sigma2^L of the prior; the others fall far below
+    kernel, y, _, _ = problem(np.random.default_rng(1), n_gates=2, depth=depth)
+    solution = rn.solve(kernel, y, widths=20, sigma2=sigma2, temperature=0.05)
+    q = solution.conserved()
+    assert not solution.converged or np.ptp(q) < 1e-3 * np.abs(q).max()
+    assert solution.converged or (solution.gradient <= solution.rounding and solution.rounding > 1e-4)
