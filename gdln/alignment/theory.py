@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
+from gdln.kernels import spectrum
 from gdln.kernels.moments import MAPS
 
 
@@ -129,13 +131,8 @@ def integrated_error(ntk, e0, t, n_samples=None):
             f"need a square kernel of the errors' size, finite t >= 0 and n_samples >= 1, got {ntk.shape}, "
             f"{e0.shape}, {t} and {n}"
         )
-    values, vectors = np.linalg.eigh(ntk)
-    size = np.abs(ntk).max()
-    if np.abs(ntk - ntk.T).max() > 1e-8 * size or values[0] < -1e-8 * len(e0) * size:
-        raise ValueError(
-            f"need a symmetric, positive semidefinite kernel; smallest eigenvalue {values[0]:.3g}"
-        )
-    x = np.maximum(values, 0) * t / n
+    values, vectors = spectrum.eigenvalues_and_vectors("ntk", checks.symmetric("ntk", ntk))
+    x = values * t / n
     small = x < 1e-12
     weight = np.where(small, 1.0, -np.expm1(-x) / np.where(small, 1.0, x))
     return t * vectors @ (weight[:, None] * (vectors.T @ e0))

@@ -64,6 +64,15 @@ def test_integrated_error_is_the_integral_of_the_error():
     assert np.abs(theory.integrated_error(theta, e0, 3.0) - by_quadrature).max() < 1e-12
 
 
+def test_an_error_that_a_singular_kernel_cannot_see_integrates_to_itself_times_time():
+    # rank two of thirty: the other eigenvalues are rounding, and with t = 1e18 would count as learnt
+    rng = np.random.default_rng(0)
+    root, e0 = rng.standard_normal((30, 2)), rng.standard_normal((30, 1))
+    blind = e0 - root @ np.linalg.lstsq(root, e0, rcond=None)[0]
+    E = theory.integrated_error(root @ root.T, e0, 1e18)
+    assert np.abs(E / 1e18 - blind).max() < 1e-12
+
+
 def test_integrated_error_grows_with_time_where_the_kernel_is_blind_and_saturates_elsewhere():
     E = theory.integrated_error(np.diag([0.0, 1.0]), np.ones((2, 1)), 1e9)
     assert np.allclose(E, [[1e9], [2.0]])
