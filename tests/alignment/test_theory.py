@@ -186,7 +186,7 @@ def test_numbers_that_would_end_in_nan_or_broadcast_are_refused():
         (lambda: theory.integrated_error(np.eye(6), E, nan), "finite t"),
         (lambda: theory.integrated_error(np.eye(6), E, 1.0, 0), "n_samples"),
         (lambda: theory.integrated_error(np.triu(np.ones((6, 6))), E, 1.0), "symmetric"),
-        (lambda: theory.integrated_error(-np.eye(6), E, 1.0), "semidefinite"),
+        (lambda: theory.integrated_error(-np.eye(6), E, 1.0), "ntk needs eigenvalues of at least zero"),
         (lambda: theory.predicted_changes([], [], X, E), "chained"),
         (lambda: theory.hebbian_gram(X, E, np.ones((1, 6)), 1.0), f"{n} examples"),
         (lambda: scores.shuffled_change(np.eye(3), np.ones((1, 3)), None), "one shape"),
