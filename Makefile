@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
-.PHONY: help book test notebooks graph lint format bench test-latest lock html-open clean
+.PHONY: help book test check notebooks graph lint format mutants bench test-latest lock html-open clean
 
 help:          ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -23,10 +23,14 @@ book: $(VENV)/done  ## build the book strictly and say where it is; V=1 shows al
 	@start=$$(date +%s); PYTHONUTF8=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/jupyter-book build . -W -n --keep-going $(if $(V),,-q) \
 	  && echo "The book is at $(CURDIR)/_build/html/index.html ($$(( $$(date +%s) - start )) s)"
 
-test: lint book  ## library, notebooks, book and browser, with pytest's own summary
+test: lint book  ## library, notebooks, book and browser, with pytest's own summary and the slowest twenty
 	@test -x "$(CHROMIUM)" || echo "No Chromium at $(CHROMIUM): the browser tests are skipped (Debian: apt install chromium)"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --doctest-modules --nbval-lax --nbval-cell-timeout=240 \
-	  --ignore=book/_ext gdln tests book
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --durations=20 --doctest-modules gdln tests
+
+check: lint    ## lint, floors, fast tests, notebooks in step: for daily work, without the book
+	@$(BIN)/python scripts/make_notebooks.py --check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser" tests \
+	  --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_build.py
 
 notebooks: $(VENV)/done  ## write the notebook beside each chapter
 	@$(BIN)/python scripts/make_notebooks.py
@@ -43,6 +47,9 @@ format: $(VENV)/done  ## let ruff rewrite, and put one sentence a line
 
 bench: $(VENV)/done  ## measure speed, one thread
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks --benchmark-sort=name --benchmark-columns=min,median,rounds -p no:xdist
+
+mutants: $(VENV)/done  ## change one token of each changed module at a time, and see whether the tests notice
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py $(MODULES)
 
 test-latest:   ## the newest versions the ranges allow, in an environment of its own
 	$(PYTHON) -m venv _build/latest
