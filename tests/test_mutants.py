@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from mutants import mutants, files_of_tests  # noqa: E402
+from mutants import files_of_tests, mutants  # noqa: E402
 
 TEXT = '''\
 def f(x, y=2):
