@@ -185,11 +185,13 @@ def gradient_flow(train, test_train, Y, times, *, noise=0.0, test_nngp=None, lea
         If an argument is of the wrong kind, shape or range; a kernel is not symmetric or has a negative eigenvalue; or
         the variance is negative, because the NNGP kernels are not those of one process.
 
-    Notes ----- A singular kernel acts in its range: eigenvalues that are rounding count as zero
-    (:mod:`gdln.kernels.spectrum`). At infinite time without noise the mean is then that of the pseudo-inverse, the
-    regression of least norm. The variance is that of networks trained on the same targets; where the noise in them is
-    uncertain as well, see :func:`posterior`. ``noise`` is what neural-tangents calls ``diag_reg`` with
-    ``diag_reg_absolute_scale=True``.
+    Notes
+    -----
+    A singular kernel acts in its range: eigenvalues that are rounding count as zero
+    (:mod:`gdln.kernels.spectrum`). At infinite time without noise the mean is then that of the
+    pseudo-inverse, the regression of least norm. The variance is that of networks trained on the same
+    targets; where the noise in them is uncertain as well, see :func:`posterior`. ``noise`` is what
+    neural-tangents calls ``diag_reg`` with ``diag_reg_absolute_scale=True``.
     """
     train_ntk, Y, test_ntk = _regression(train, test_train, Y, "ntk")
     n = len(Y)
