@@ -2,21 +2,18 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TORCH  ?= cpu
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
-.PHONY: help book test check notebooks graph lint format mutants bench test-latest lock html-open clean
+.PHONY: FORCE help book test check notebooks graph lint format mutants bench test-latest lock html-open clean
 
 help:          ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
-$(VENV)/done: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	  || { echo "Python 3.11 or newer is needed: install it (Debian: apt install python3 python3-venv) or name it, make PYTHON=python3.12 book"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock -e . \
-	  || { echo "Installing failed for the reason pip gives above (the first run needs the Python package index; behind a proxy, set HTTPS_PROXY)"; exit 1; }
-	@touch $@
+$(VENV)/done: FORCE
+	@$(PYTHON) scripts/environment.py --torch $(TORCH)
+FORCE:
 
 book: $(VENV)/done  ## build the book strictly and say where it is; V=1 shows all it does
 	@{ mkdir -p _build && test -w _build; } 2>/dev/null || { echo "$(CURDIR)/_build cannot be written: build in a copy that you may write to"; exit 1; }

@@ -1,0 +1,118 @@
+#!/usr/bin/env python
+"""Make the environment of the book in ``.venv``: exact versions, the library itself, and PyTorch without GPU packages.
+
+    python scripts/environment.py                 what `make book` and `make test` call
+    python scripts/environment.py --torch cuda    PyTorch with its GPU packages, several GB
+
+On Linux the package index serves PyTorch with GPU packages; its CPU build comes from PyTorch's own index. Where that
+cannot be reached, the index that pip is set up with serves PyTorch, and a line says so. uv is used where it is
+installed and can reach the CPU build. Interrupted, or run again, it does what is missing.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+OLDEST = (3, 11)
+
+
+def fingerprint(torch):
+    """Return what an environment is made from, as a word: lock, package and the choice of PyTorch."""
+    parts = [(ROOT / name).read_bytes() for name in ("requirements.lock", "pyproject.toml", "setup.py")]
+    return hashlib.sha256(b"\0".join([*parts, torch.encode(), str(ROOT).encode()])).hexdigest()[:16]
+
+
+def pinned(name):
+    """Return the line of the lock that pins a package."""
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.partition("==")[0] == name)
+
+
+def installers(python, torch, system, uv):
+    """Return the ways to install, best first, each a list of commands that must all succeed.
+
+    Parameters
+    ----------
+    python : path
+        Interpreter of the environment.
+    torch : str
+        ``"cpu"`` or ``"cuda"``.
+    system : str
+        As in ``sys.platform``.
+    uv : path or None
+        Where uv is, if it is.
+
+    Returns
+    -------
+    ways : list of (str, list of list of str)
+        What to say, and the commands.
+    """
+    wanted = ["-r", "requirements.lock", "-e", "."]
+    pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    fast = [str(uv), "pip", "install", "-q", "--python", str(python)]
+    alone = ["--no-deps", pinned("torch"), "--index-url", CPU_INDEX]
+    if torch == "cuda" or not system.startswith("linux"):
+        ways = [("installing with uv", [[*fast, *wanted]])] if uv else []
+        return [*ways, ("installing with pip", [[*pip, *wanted]])]
+    ways = [("installing with uv", [[*fast, *alone], [*fast, *wanted]])] if uv else []
+    cpu_first = [[*pip, "--retries", "1", "--timeout", "15", *alone], [*pip, *wanted]]
+    said = "PyTorch's CPU build cannot be reached: taking it from the index that pip is set up with, several GB on Linux"
+    return [*ways, ("installing with pip", cpu_first), (said, [[*pip, *wanted]])]
+
+
+def main():
+    """Make or complete the environment; say one line a step."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--torch", choices=("cpu", "cuda"), default="cpu", help="which build of PyTorch")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".venv", help="where the environment goes")
+    options = parser.parse_args()
+    done = options.folder / "done"
+    mark = fingerprint(options.torch)
+    if done.is_file() and done.read_text().strip() == mark:
+        return
+    if sys.version_info < OLDEST:
+        found = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(
+            f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed, this is {found}: install it "
+            "(Debian: apt install python3 python3-venv) or name it, make PYTHON=python3.12 book"
+        )
+    start = time.monotonic()
+    python = options.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    try:
+        if not python.exists():
+            print(f"Environment in {options.folder.name}: about 2 minutes and 450 MB of packages", flush=True)
+        venv.create(options.folder, with_pip=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(
+            f"The environment {options.folder} cannot be made: {error} (Debian: apt install python3-venv)"
+        )
+    errors = []
+    for said, commands in installers(python, options.torch, sys.platform, shutil.which("uv")):
+        print(f"  {said}", flush=True)
+        for command in commands:
+            result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            if result.returncode:
+                errors.append(result.stderr.strip())
+                break
+        else:
+            done.write_text(mark + "\n")
+            print(f"  the environment is ready ({time.monotonic() - start:.0f} s)", flush=True)
+            return
+    sys.exit(
+        f"{errors[-1]}\nInstalling failed for the reason given above (the first run needs the Python package index; "
+        "behind a proxy, set HTTPS_PROXY)"
+    )
+
+
+if __name__ == "__main__":
+    main()
