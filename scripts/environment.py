@@ -64,7 +64,7 @@ def installers(python, torch, system, uv):
         return [*ways, ("installing with pip", [[*pip, *wanted]])]
     ways = [("installing with uv", [[*fast, *alone], [*fast, *wanted]])] if uv else []
     cpu_first = [[*pip, "--retries", "1", "--timeout", "15", *alone], [*pip, *wanted]]
-    said = "PyTorch's CPU build cannot be reached: taking it from the index that pip is set up with, several GB on Linux"
+    said = "PyTorch's CPU build cannot be reached: taking it from pip's usual index, several GB on Linux"
     return [*ways, ("installing with pip", cpu_first), (said, [[*pip, *wanted]])]
 
 
