@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from gdln import checks
+
 _LINE, _HALF = (-np.inf, np.inf), (0.0, np.inf)
 
 
@@ -93,9 +95,7 @@ def named(activation):
     """
     if isinstance(activation, Activation):
         return activation
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {tuple(ACTIVATIONS)}, got {activation!r}")
-    return ACTIVATIONS[activation]
+    return ACTIVATIONS[checks.choice("activation", activation, ACTIVATIONS)]
 
 
 _TANH_END = float(np.arccosh(np.sqrt(2.0)))

@@ -380,6 +380,37 @@ def count(name, n, least=1, most=None):
     return value
 
 
+def flag(name, value):
+    """Yes or no.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value : bool
+        Python or numpy boolean; no number, and no text, which would count as yes.
+
+    Returns
+    -------
+    value : bool
+        The answer.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> flag("centred", "no")
+    Traceback (most recent call last):
+    TypeError: centred needs True or False, got str 'no'
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} needs True or False, got {described(value)}")
+    return bool(value)
+
+
 def choice(name, value, options):
     """One of a few options.
 

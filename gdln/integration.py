@@ -188,7 +188,7 @@ def half_time(times, values, end=None):
         Times of a run, not decreasing.
     values : array_like, shape (n_times, ...)
         Strengths, losses or anything else the run recorded.
-    end : array_like, shape (...), optional
+    end : float or array_like, shape (...), optional
         Where it ends; at its last record unless given, so let the run be long enough, or give the limit.
 
     Returns
@@ -210,7 +210,10 @@ def half_time(times, values, end=None):
     values = checks.array("values", values)
     checks.need(values.ndim > 0 and len(values) == len(times), "values", f"{len(times)} records", values)
     end = checks.array("end", values[-1] if end is None else end)
-    way = np.broadcast_to(end, np.broadcast_shapes(end.shape, values.shape[1:])) - values[0]
+    checks.need(
+        end.shape in ((), values.shape[1:]), "end", f"one number, or numbers of shape {values.shape[1:]}", end
+    )
+    way = end - values[0]
     done = np.divide(values - values[0], way, out=np.zeros((len(times), *way.shape)), where=way != 0)
     k = (done >= 0.5).argmax(axis=0)
     after = np.take_along_axis(done, k[None], axis=0)[0]

@@ -85,11 +85,12 @@ def save(name, parameters, results, packages=("numpy", "scipy"), folder=None):
         raise TypeError(f"packages needs a sequence of names, got {checks.described(packages)}")
     versions = {"python": platform.python_version()}
     for package in packages:
+        checks.instance("packages", package, str)
         try:
             versions[package] = version(package)
         except PackageNotFoundError as error:
             raise ValueError(
-                f"package {package!r} is not installed, so its version cannot be recorded"
+                f"packages needs installed ones, but {package!r} is not installed: its version cannot be recorded"
             ) from error
     record = {"parameters": parameters, "versions": versions, "results": results}
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"

@@ -51,5 +51,7 @@ def test_an_activation_is_found_by_name_or_is_one_and_unknown_names_are_listed()
     mine = Activation("cube", lambda u: (u**3, 3 * u**2), 1.0, (1.0, 2.0), np.inf)
     assert named(mine) is mine and named("leaky") is ACTIVATIONS["leaky"]
     assert not mine.monotone and ACTIVATIONS["leaky"].monotone
-    with pytest.raises(ValueError, match="'softplus'.*got 'leakyy'"):
+    with pytest.raises(
+        ValueError, match="activation needs one of .*'softplus'.*did you mean 'leaky'.*got str 'leakyy'"
+    ):
         named("leakyy")

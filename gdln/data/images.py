@@ -217,7 +217,7 @@ def one_hot(labels, n_classes=10, centred=False):
     ValueError
         If there is no label, or one is not between 0 and ``n_classes - 1``.
     """
-    n_classes = checks.count("n_classes", n_classes)
+    n_classes, centred = checks.count("n_classes", n_classes), checks.flag("centred", centred)
     labels = checks.array("labels", labels, ndim=1, dtype=int, least=0, most=n_classes - 1)
     Y = np.eye(n_classes)[labels]
     return Y - Y.mean(axis=0) if centred else Y
@@ -249,7 +249,8 @@ def read_idx(source, most_bytes=2**30):
         If the header is not idx, the size does not match it or exceeds ``most_bytes``, or the compressed data are
         cut or damaged.
     """
-    source, most_bytes = Path(source), checks.count("most_bytes", most_bytes)
+    source = Path(checks.instance("source", source, (str, os.PathLike)))
+    most_bytes = checks.count("most_bytes", most_bytes)
     with source.open("rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
     try:
@@ -302,7 +303,7 @@ def read_cifar10(source):
     """
     if isinstance(source, bytes):
         return _cifar(source, "the batch")
-    source = Path(source)
+    source = Path(checks.instance("source", source, (str, os.PathLike)))
     _cifar_size(source.stat().st_size, source)
     return _cifar(source.read_bytes(), source)
 

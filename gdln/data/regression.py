@@ -54,12 +54,10 @@ def relu_teacher(n_samples, n_inputs, n_new, rng, *, noise=0.3, n_hidden=10):
     -------
     task : Regression
     """
-    _need(
-        min(n_samples, n_inputs, n_new, n_hidden) >= 1,
-        "positive sizes",
-        (n_samples, n_inputs, n_new, n_hidden),
-    )
-    _need(0 <= noise < np.inf, "finite noise >= 0", noise)
+    n_samples, n_inputs = checks.count("n_samples", n_samples), checks.count("n_inputs", n_inputs)
+    n_new, n_hidden = checks.count("n_new", n_new), checks.count("n_hidden", n_hidden)
+    checks.generator("rng", rng)
+    noise = checks.nonnegative("noise", noise)
     W, c = rng.standard_normal((n_hidden, n_inputs)), rng.standard_normal(n_hidden)
     X, X_new = rng.standard_normal((n_samples, n_inputs)), rng.standard_normal((n_new, n_inputs))
     y, y_new = (np.maximum(x @ W.T / np.sqrt(n_inputs), 0) @ c / np.sqrt(n_hidden) for x in (X, X_new))
@@ -90,9 +88,11 @@ def clustered_teacher(
     -------
     task : Regression
     """
-    sizes = n_samples, n_inputs, n_new, n_clusters
-    _need(min(sizes) >= 1 and n_unlabelled >= 0, "positive sizes", (*sizes, n_unlabelled))
-    _need(0 <= spread < np.inf and 0 <= noise < np.inf, "finite spread, noise >= 0", (spread, noise))
+    n_samples, n_inputs = checks.count("n_samples", n_samples), checks.count("n_inputs", n_inputs)
+    n_new, n_clusters = checks.count("n_new", n_new), checks.count("n_clusters", n_clusters)
+    n_unlabelled = checks.count("n_unlabelled", n_unlabelled, least=0)
+    checks.generator("rng", rng)
+    spread, noise = checks.nonnegative("spread", spread), checks.nonnegative("noise", noise)
     centres, teachers = rng.standard_normal((2, n_clusters, n_inputs))
 
     def draw(n):
@@ -121,11 +121,14 @@ def even_odd(images, n_samples, n_new, rng):
     task : Regression
         Inputs minus the mean image of the whole set, scaled to a mean squared norm of ``n_inputs``.
     """
-    _need(min(n_samples, n_new) >= 1, "n_samples, n_new >= 1", (n_samples, n_new))
-    _need(n_samples + n_new <= len(images), f"at most {len(images)} images", n_samples + n_new)
+    checks.instance("images", images, ImageSet)
+    checks.generator("rng", rng)
+    n_samples = checks.count("n_samples", n_samples, most=len(images) - 1)
+    n_new = checks.count("n_new", n_new, most=len(images) - n_samples)
     X = images.X - images.X.mean(axis=0)
     power = (X**2).mean()
-    _need(power > 0, "images that differ from their mean", "equal images")
+    if not power > 0:
+        raise ValueError("images needs pictures that differ from their mean, got equal ones")
     X /= np.sqrt(power)
     y = np.where(images.labels % 2 == 0, 1.0, -1.0)
     order = rng.permutation(len(images))
@@ -152,7 +155,7 @@ def permuted_even_odd(images, n_tasks, n_samples, n_new, rng):
     task : Regression
         All tasks together; ``group`` is the task.
     """
-    _need(n_tasks >= 1, "n_tasks >= 1", n_tasks)
+    n_tasks = checks.count("n_tasks", n_tasks)
     parts = []
     for t in range(n_tasks):
         part = even_odd(images, n_samples, n_new, rng)
@@ -161,11 +164,6 @@ def permuted_even_odd(images, n_tasks, n_samples, n_new, rng):
     X, y, X_new, y_new = (np.concatenate(x) for x in zip(*parts, strict=True))
     tasks = np.arange(n_tasks)
     return Regression(X, y, X_new, y_new, tasks.repeat(n_samples), tasks.repeat(n_new))
-
-
-def _need(condition, what, got):
-    if not condition:
-        raise ValueError(f"need {what}, got {got}")
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,8 @@ def contextual(n_samples, rng, n_contexts=2):
     -----
     Saxe et al. 2022, App. A.2. The averages in closed form are in :func:`contextual_correlations`.
     """
-    _positive(n_samples=n_samples, n_contexts=n_contexts)
+    n_samples, n_contexts = checks.count("n_samples", n_samples), checks.count("n_contexts", n_contexts)
+    checks.generator("rng", rng)
     X = rng.uniform(-1, 1, (n_samples, n_contexts))
     context = rng.integers(n_contexts, size=n_samples)
     return GatedTask(X=X, Y=X[np.arange(n_samples), context, None], gates=np.eye(n_contexts)[context])
@@ -164,7 +165,7 @@ def contextual_correlations(n_contexts=2):
     ValueError
         If ``n_contexts`` is not positive.
     """
-    _positive(n_contexts=n_contexts)
+    n_contexts = checks.count("n_contexts", n_contexts)
     eye = np.eye(n_contexts)
     weight = 1 / (3 * n_contexts)
     return weight * eye[:, None, :], weight * eye[:, :, None, None] * eye
@@ -205,11 +206,7 @@ def hierarchical(heights=(6.0, 4.0, 3.0)):
     >>> np.round(np.linalg.svd(Y, compute_uv=False) ** 2, 6)
     array([185.,  41.,   9.,   9.])
     """
-    heights = np.asarray(heights, dtype=float)
-    if heights.ndim != 1 or heights.size == 0:
-        raise ValueError(f"need one height a level, at least one; got shape {heights.shape}")
-    if not np.isfinite(heights).all():
-        raise ValueError(f"need finite heights, got {heights}")
+    heights = checks.array("heights", heights, ndim=1)
     n_items = 2 ** (heights.size - 1)
     levels = [h * np.repeat(np.eye(2**l), n_items // 2**l, axis=0) for l, h in enumerate(heights)]
     return np.eye(n_items), np.hstack(levels)
@@ -239,14 +236,11 @@ def routing(mask, X=None, Y=None):
     mask = checks.array("mask", mask, ndim=2, dtype=bool)
     checks.need(mask.any(), "mask", "a trained route", mask)
     if (X is None) != (Y is None):
-        raise ValueError("need both X and Y, or neither")
+        raise ValueError("X and Y need to come together, or neither")
     if X is None:
         X, Y = hierarchical()
-    X, Y = np.asarray(X, dtype=float), np.asarray(Y, dtype=float)
-    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or len(X) == 0:
-        raise ValueError(f"need X and Y with one row an item, got shapes {X.shape} and {Y.shape}")
-    if not (np.isfinite(X).all() and np.isfinite(Y).all()):
-        raise ValueError("need finite X and Y, got NaN or infinity")
+    X = checks.array("X", X, ndim=2, copy=True)
+    Y = checks.array("Y", Y, shape=(len(X), "n_outputs"), copy=True)
     return RoutingTask(X=X, Y=Y, mask=mask)
 
 
@@ -281,7 +275,7 @@ def circulant_mask(n_domains, n_trained):
            [0, 0, 1, 1],
            [1, 0, 0, 1]])
     """
-    _degree(n_domains, n_trained)
+    n_domains, n_trained = _degree(n_domains, n_trained)
     return np.roll(consecutive_mask(n_domains, n_trained), -((n_trained - 1) // 2), axis=1)
 
 
@@ -303,7 +297,7 @@ def consecutive_mask(n_domains, n_trained):
     ValueError
         Unless ``1 <= n_trained <= n_domains``.
     """
-    _degree(n_domains, n_trained)
+    n_domains, n_trained = _degree(n_domains, n_trained)
     i = np.arange(n_domains)
     return (i[None, :] - i[:, None]) % n_domains < n_trained
 
@@ -328,9 +322,9 @@ def block_mask(n_domains, n_blocks):
     ValueError
         If the blocks would not be equal.
     """
-    _positive(n_domains=n_domains, n_blocks=n_blocks)
-    if n_domains % n_blocks:
-        raise ValueError(f"need blocks of equal size, got {n_domains} domains in {n_blocks} blocks")
+    n_domains = checks.count("n_domains", n_domains)
+    n_blocks = checks.count("n_blocks", n_blocks, most=n_domains)
+    checks.need(n_domains % n_blocks == 0, "n_blocks", f"a divisor of n_domains, {n_domains}", n_blocks)
     block = np.arange(n_domains) // (n_domains // n_blocks)
     return block[:, None] == block[None, :]
 
@@ -355,7 +349,8 @@ def random_mask(n_domains, n_trained, rng):
     ValueError
         Unless ``1 <= n_trained <= n_domains``.
     """
-    _degree(n_domains, n_trained)
+    n_domains, n_trained = _degree(n_domains, n_trained)
+    checks.generator("rng", rng)
     mask = np.zeros((n_domains, n_domains), dtype=bool)
     for _ in range(n_trained):
         # what is left is a regular bipartite graph, so a matching that avoids the mask exists (Hall)
@@ -397,18 +392,9 @@ def mask_components(mask):
     return int(count), label[:n_in], label[n_in:]
 
 
-def _positive(**counts):
-    for name, value in counts.items():
-        if value < 1 or value != int(value):
-            raise ValueError(f"need {name} >= 1, a whole number, got {value}")
-
-
 def _degree(n_domains, n_trained):
-    _positive(n_domains=n_domains, n_trained=n_trained)
-    if n_trained > n_domains:
-        raise ValueError(
-            f"need 1 <= n_trained <= n_domains, got n_trained={n_trained}, n_domains={n_domains}"
-        )
+    n_domains = checks.count("n_domains", n_domains)
+    return n_domains, checks.count("n_trained", n_trained, most=n_domains)
 
 
 def sphere(n, d, rng):
@@ -426,7 +412,8 @@ def sphere(n, d, rng):
     X : ndarray, shape (n, d)
         One row a sample.
     """
-    _positive(n=n, d=d)
+    n, d = checks.count("n", n), checks.count("d", d)
+    checks.generator("rng", rng)
     X = rng.standard_normal((n, d))
     return X * (np.sqrt(d) / np.linalg.norm(X, axis=1, keepdims=True))
 
@@ -451,7 +438,8 @@ def four_points(n, d, rng):
     y : ndarray, shape (n,)
         Targets, plus or minus one; no linear function of the inputs separates them.
     """
-    _positive(n=n, d=d - 1)
+    n, d = checks.count("n", n), checks.count("d", d, least=2)
+    checks.generator("rng", rng)
     corner = rng.integers(4, size=n)
     X = rng.uniform(-1, 1, (n, d))
     X[:, :2] = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])[corner]
@@ -488,7 +476,8 @@ def add_task(n_sequences, length, rng):
     >>> u[0], y[0]
     (array([1., 1., 1., 0., 0., 0.]), array([0.5 , 0.5 , 1.  , 1.  , 1.  , 0.25]))
     """
-    _positive(n_sequences=n_sequences, length=length)
+    n_sequences, length = checks.count("n_sequences", n_sequences), checks.count("length", length)
+    checks.generator("rng", rng)
     u = rng.integers(2, size=(n_sequences, length)).astype(float)
     y = np.full_like(u, 0.5)
     y[:, 2:] += 0.5 * u[:, :-2]

@@ -1,0 +1,144 @@
+"""Every public function of the ground and of the data refuses bad input by the argument's name, and at once."""
+
+import gzip
+
+import numpy as np
+import pytest
+import torch
+
+from gdln import activations, integration, results, sweep
+from gdln.data import images, regression, tasks
+from tests import test_entrances as walk
+
+MODULES = (activations, integration, results, sweep, tasks, images, regression)
+#: Records, which keep what they are given; what fetches from a network; the axes of a grid, which have any name.
+APART = {
+    "Activation", "Record", "GatedTask", "RoutingTask", "Regression", "Task", "fetch", "points", "digits", "xor",
+    "centred_rows",
+}  # fmt: skip
+
+
+FEW = images.digits().subset(slice(0, 12))
+
+
+def draw(seed):
+    return {"value": seed}
+
+
+def decay(t, v):
+    return -v
+
+
+def calls(folder):
+    """A good call of every public function: arguments by name. Files lie in a folder."""
+    rng = np.random.default_rng(0)
+    numbers = np.arange(6, dtype=np.uint8)
+    data = bytes([0, 0, 8, 1]) + np.array([6], dtype=">u4").tobytes() + numbers.tobytes()
+    (folder / "idx.gz").write_bytes(gzip.compress(data))
+    (folder / "batch.bin").write_bytes(bytes(3073))
+    results.save("run", {}, {}, folder=folder)
+    X = rng.standard_normal((5, 3))
+    sizes = dict(n_samples=4, n_inputs=3, n_new=2, rng=rng)
+    flow = dict(start=np.ones(2), times=np.array([0.0, 1.0]), rtol=1e-8, atol=1e-8)
+    return {
+        activations.named: dict(activation="tanh"),
+        integration.integrate: dict(slope=decay, **flow),
+        integration.record: dict(slope=decay, **flow, method="RK45", max_steps=1000),
+        integration.half_time: dict(
+            times=np.arange(3.0), values=np.array([2.0, 1.5, 0.0]), end=np.array(0.0)
+        ),
+        results.load: dict(name="run", folder=folder),
+        results.save: dict(
+            name="run", parameters={"a": 1}, results={"b": 2}, packages=("numpy",), folder=folder
+        ),
+        sweep.sweep: dict(
+            function=draw, grid={"seed": [1, 2]}, fixed={}, path=folder / "part.jsonl", n_jobs=1
+        ),
+        tasks.contextual: dict(n_samples=3, rng=rng, n_contexts=2),
+        tasks.contextual_correlations: dict(n_contexts=2),
+        tasks.hierarchical: dict(heights=np.array([3.0, 2.0])),
+        tasks.routing: dict(mask=np.eye(2, dtype=bool), X=X, Y=X[:, :2]),
+        tasks.circulant_mask: dict(n_domains=4, n_trained=2),
+        tasks.consecutive_mask: dict(n_domains=4, n_trained=2),
+        tasks.block_mask: dict(n_domains=4, n_blocks=2),
+        tasks.random_mask: dict(n_domains=4, n_trained=2, rng=rng),
+        tasks.mask_components: dict(mask=np.eye(2, dtype=bool)),
+        tasks.sphere: dict(n=3, d=2, rng=rng),
+        tasks.four_points: dict(n=3, d=2, rng=rng),
+        tasks.add_task: dict(n_sequences=2, length=7, rng=rng),
+        images.ImageSet: dict(X=X, labels=np.arange(5), shape=(3,)),
+        images.centre: dict(X=X),
+        images.whiten: dict(X=X, rtol=1e-10),
+        images.one_hot: dict(labels=np.arange(5), n_classes=5, centred=True),
+        images.read_idx: dict(source=folder / "idx.gz", most_bytes=100),
+        images.read_cifar10: dict(source=folder / "batch.bin"),
+        images.load: dict(name="digits", split="train", folder=folder),
+        images.pixel_permutations: dict(n_domains=2, n_pixels=3, rng=rng),
+        images.permuted_inputs: dict(images=FEW, orders=np.stack([np.arange(64), np.arange(64)[::-1]])),
+        images.rotated_inputs: dict(images=FEW, n_domains=2, largest_angle=90.0),
+        images.random_label_permutations: dict(n_domains=2, n_classes=3, rng=rng),
+        images.lexicographic_label_permutations: dict(n_domains=2, n_classes=3),
+        regression.relu_teacher: dict(**sizes, noise=0.1, n_hidden=2),
+        regression.clustered_teacher: dict(**sizes, n_clusters=2, spread=0.5, noise=0.1, n_unlabelled=3),
+        regression.even_odd: dict(images=FEW, n_samples=3, n_new=2, rng=rng),
+        regression.permuted_even_odd: dict(images=FEW, n_tasks=2, n_samples=3, n_new=2, rng=rng),
+        regression.parity: dict(image_set=FEW, n_train=3, n_test=2, rng=rng),
+        regression.classes: dict(image_set=FEW, n_train=3, n_test=2, rng=rng),
+        regression.subspace: dict(n_train=3, n_test=2, rng=rng, n_inputs=4),
+    }
+
+
+#: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
+RIGHT = {
+    "half_time": (
+        "end = None passed",
+        "values = array([[[[2.",
+    ),  # values may have any axes behind their times
+    "record": ("max_steps = None passed",),
+    "load": ("name = 'nonsense': FileNotFoundError", "folder = None", "folder = 'text'"),
+    "save": ("name = 'nonsense' passed", "folder = ", "packages = [] passed", "packages = ('numpy', 'numpy'"),
+    "sweep": (
+        "fixed = None passed",
+        "path = None passed",
+        "path = 'text' passed",
+        "n_jobs = None",
+        "n_jobs = -1",
+    ),
+    "read_idx": ("source = 'text': FileNotFoundError",),
+    "read_cifar10": ("source = 'text': FileNotFoundError",),
+    "images.load": ("folder = None passed", "folder = 'text' passed"),
+    "rotated_inputs": ("largest_angle = -1 passed",),
+}
+
+
+def name_of(function):
+    return f"{function.__module__.split('.')[-1]}.{function.__name__}"
+
+
+def functions():
+    found = [vars(module)[name] for module in MODULES for _, name in walk.public([module])]
+    return sorted((f for f in found if f.__name__ not in APART), key=name_of)
+
+
+@pytest.mark.filterwarnings("ignore:.*points failed:UserWarning")
+@pytest.mark.parametrize("function", functions(), ids=name_of)
+def test_bad_values_are_refused_by_name_within_a_second(function, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a text may name a file
+    monkeypatch.setenv("GDLN_RESULTS", str(tmp_path))
+    good, right = calls(tmp_path)[function], RIGHT.get(name_of(function), RIGHT.get(function.__name__, ()))
+    wrong = [line for line in walk.faults(function, good) if not line.startswith(tuple(right))]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "form", [walk.strided, walk.read_only, np.ndarray.tolist, torch.as_tensor], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("function", [f for f in functions() if f is not sweep.sweep], ids=name_of)
+def test_the_same_numbers_in_another_form_give_the_same_result_and_are_left_alone(function, form, tmp_path):
+    start, again = calls(tmp_path)[function], calls(tmp_path)[function]
+    other = {name: walk.in_another_form(value, form) for name, value in again.items()}
+    for value in start.values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    for a, b in zip(walk.numbers(function(**start)), walk.numbers(function(**other)), strict=True):
+        np.testing.assert_allclose(np.asarray(a, dtype=float), np.asarray(b, dtype=float), rtol=1e-12)
