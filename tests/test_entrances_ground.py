@@ -44,9 +44,7 @@ def calls(folder):
         activations.named: dict(activation="tanh"),
         integration.integrate: dict(slope=decay, **flow),
         integration.record: dict(slope=decay, **flow, method="RK45", max_steps=1000),
-        integration.half_time: dict(
-            times=np.arange(3.0), values=np.array([2.0, 1.5, 0.0]), end=np.array(0.0)
-        ),
+        integration.half_time: dict(times=np.arange(3.0), values=np.array([2.0, 1.5, 0.0]), end=0.0),
         results.load: dict(name="run", folder=folder),
         results.save: dict(
             name="run", parameters={"a": 1}, results={"b": 2}, packages=("numpy",), folder=folder
