@@ -90,6 +90,7 @@ def calls(folder):
 RIGHT = {
     "half_time": (
         "end = None passed",
+        "end = -1 passed",
         "values = array([[[[2.",
     ),  # values may have any axes behind their times
     "record": ("max_steps = None passed",),
