@@ -43,6 +43,11 @@ def address():
     return yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
 
 
+def branch():
+    """Return the repository's branch, from ``_config.yml``."""
+    return yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["branch"]
+
+
 def chapters():
     """Return the sources of all pages with code cells, in the order of the table of contents."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
@@ -90,6 +95,26 @@ def parse_blocks(text):
         blocks.append((match["name"], match["argument"], options, "\n".join(body).strip("\n")))
         i = j + 1
     return blocks
+
+
+SETUP = """\
+# On Colab, and wherever the library is missing: install it from the book's repository.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("gdln") is None:
+    source = "{source}"
+    if "/OWNER/" in source:
+        raise RuntimeError(
+            "This copy of the book is not published, so there is no address to install gdln from: "
+            "run `pip install -e '.[train,sampling,interactive]'` in the folder of the book."
+        )
+    print("Installing gdln and what it needs: a minute or two ...")
+    pip = [sys.executable, "-m", "pip", "install", "-q", source]
+    if subprocess.run(pip).returncode:
+        raise RuntimeError("gdln could not be installed; pip says why above. Nothing below can run.")\
+"""
 
 
 class Labels:
@@ -176,8 +201,8 @@ class Labels:
 class Converter:
     """Turns one chapter into its notebook."""
 
-    def __init__(self, source, labels):
-        self.source, self.labels = source, labels
+    def __init__(self, source, labels, revision):
+        self.source, self.labels, self.revision = source, labels, revision
         self.in_solution = False  # between solution-start and solution-end, across cells
         self.fold_open = False  # inside <details>, which HTML cannot carry across cells
 
@@ -198,13 +223,8 @@ class Converter:
         return nbformat.v4.new_notebook(cells=cells, metadata={**kernel, "language_info": {"name": "python"}})
 
     def _setup_cell(self):
-        code = (
-            "# On Colab, and wherever the library is missing: install it from the book's repository.\n"
-            "import importlib.util\n\n"
-            'if importlib.util.find_spec("gdln") is None:\n'
-            f'    %pip install -q "gdln[train,sampling] @ git+{address()}"'
-        )
-        return nbformat.v4.new_code_cell(code, metadata={"tags": ["setup"]})
+        source = f"gdln[train,sampling,interactive] @ git+{address()}@{self.revision}"
+        return nbformat.v4.new_code_cell(SETUP.format(source=source), metadata={"tags": ["setup"]})
 
     def _code(self, cell):
         metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
@@ -308,6 +328,11 @@ def main():
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail when a notebook is out of step"
     )
+    parser.add_argument(
+        "--revision",
+        default=branch(),
+        help="commit or tag that the notebooks install; the branch unless given",
+    )
     parser.add_argument("sources", nargs="*", type=Path, help="chapters; all of _toc.yml unless given")
     options = parser.parse_args()
     listed = chapters()
@@ -315,7 +340,7 @@ def main():
     pages = [path for path in (ROOT / "book").rglob("*.md") if path.parent.name != "_ext"]
     labels, stale = Labels(pages), []
     for source in wanted:
-        text = nbformat.writes(Converter(source, labels).notebook()) + "\n"
+        text = nbformat.writes(Converter(source, labels, options.revision).notebook()) + "\n"
         target = source.with_suffix(".ipynb")
         if target.is_file() and target.read_text() == text:
             continue
