@@ -8,6 +8,9 @@ from scipy.special import expit
 
 from gdln import checks
 
+#: Slope of the leaky ReLU below zero, where a name does not hold another value.
+LEAK = 0.01
+
 _LINE, _HALF = (-np.inf, np.inf), (0.0, np.inf)
 
 
@@ -103,7 +106,7 @@ _TANH_END = float(np.arccosh(np.sqrt(2.0)))
 #: The activations of the book: monotone ones (Theorem A), and ones steep only on an interval (Theorem B).
 ACTIVATIONS = {
     "sine": Activation("sine", _sine, 0.5, _LINE, 1.5),
-    "leaky": Activation("leaky", _leaky, 0.2, _LINE, 1.0, smooth=False),
+    "leaky_0.2": Activation("leaky_0.2", _leaky, 0.2, _LINE, 1.0, smooth=False),
     "relu": Activation("relu", _relu, 1.0, _HALF, 1.0, smooth=False),
     "softplus": Activation("softplus", _softplus, 0.5, _HALF, 1.0),
     "tanh": Activation("tanh", _tanh, 0.5, (-_TANH_END, _TANH_END), 1.0, 1.0),

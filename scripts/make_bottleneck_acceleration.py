@@ -15,6 +15,8 @@ from gdln.kernels.function_space import UnstableStepSize
 WIDTHS = (2, 5, 20, 100)
 #: label scale: steps to a unit of time, so that the sharper kernel stays stable
 SCALES = {1: 1, 4: 1, 16: 4}
+#: Baselines of the stored table and their linear layer.
+BASELINES = {"A": "infinite", "B": "removed"}
 
 
 def record(outcome):
@@ -32,14 +34,14 @@ def run(setting, width, seed, **options):
     try:
         return record(experiments.train(setting, width, np.random.default_rng(seed), **options))
     except UnstableStepSize as error:
-        return {"diverged": error.eigenvalue * error.learning_rate}
+        return {"diverged": error.eigenvalue * error.lr}
 
 
 def baselines(setting, **options):
     found = {}
-    for which in "AB":
-        outcome = experiments.baseline(setting, which, **options)
-        found[which] = {"times": record(outcome)["times"], "test_error": round(outcome.test_error, 5)}
+    for name, layer in BASELINES.items():
+        outcome = experiments.baseline(setting, layer, **options)
+        found[name] = {"times": record(outcome)["times"], "test_error": round(outcome.test_error, 5)}
     return found
 
 
@@ -76,7 +78,7 @@ def split_errors(split):
     """Test errors of the baselines and of every bottleneck on one split of the digits."""
     rng = np.random.default_rng(1000 + split)
     setting = experiments.prepare(regression.parity(images.digits(), 100, 1697, rng))
-    row = {which: experiments.baseline(setting, which).test_error for which in "AB"}
+    row = {name: experiments.baseline(setting, layer).test_error for name, layer in BASELINES.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for scale, slow in ((1, 1), (16, 4)):
@@ -98,7 +100,7 @@ def main(argv=None):
     out["digits"] = grid("digits", parity, seeds, SCALES, jobs=jobs)
     out["subspace"] = grid("subspace", toy, seeds, SCALES, jobs=jobs)
     levels = {"levels": (0.3, 0.1, 0.03)}
-    out["cross_entropy"] = grid("cross_entropy", fast, few, SCALES, jobs=jobs, loss="cross-entropy", **levels)
+    out["cross_entropy"] = grid("cross_entropy", fast, few, SCALES, jobs=jobs, loss="cross_entropy", **levels)
     out["unnormalised"] = grid("unnormalised", parity, few, {1: 16}, jobs=jobs, fan_in=1.0)
     out["ten_classes"] = grid("ten_classes", classes, few, {1: 1, 8: 4}, (5, 20, 100), 250, jobs)
     out["splits"] = runs(

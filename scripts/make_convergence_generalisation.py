@@ -39,7 +39,7 @@ def fully_trained(train, test, seed, size=400, dt=1.0, chunk=100, max_chunks=100
     chunks, ratio = 0, 1.0
     while ratio > 1e-2 and chunks < max_chunks:
         run = gradient_descent(
-            net, "mse", X, y, dt * size, chunk, record_every=chunk, parameters=("u", "W", "c")
+            net, "squared", X, y, dt * size, chunk, record_every=chunk, parameters=("u", "W", "c")
         )
         chunks, ratio = chunks + 1, float(run.loss[-1]) / start
     with torch.no_grad():
@@ -56,7 +56,7 @@ def compare(task, n, seed):
         for scaling in flow.SCALINGS:
             rng = np.random.default_rng([seed, k])
             options = (
-                {} if rtol is None else {"rtol": rtol, "atol": atol if scaling == "mean-field" else atol / 20}
+                {} if rtol is None else {"rtol": rtol, "atol": atol if scaling == "mean_field" else atol / 20}
             )
             run = experiments.train_and_test(train, test, rng, model=model, scaling=scaling, **options)
             out[f"{model} {scaling}"] = vars(run)

@@ -9,7 +9,7 @@ U = np.array([-3.0, 0.0, 2.0])
 BY_HAND = {
     "linear": (U, [1, 1, 1]),
     "relu": ([0, 0, 2], [0, 0, 1]),
-    "leaky": ([-0.6, 0, 2], [0.2, 0.2, 1]),
+    "leaky_0.2": ([-0.6, 0, 2], [0.2, 0.2, 1]),
     "sine": (U + np.sin(U) / 2, 1 + np.cos(U) / 2),
     "softplus": (np.log(1 + np.exp(U)), 1 / (1 + np.exp(-U))),
     "tanh": (np.tanh(U), 1 / np.cosh(U) ** 2),
@@ -49,9 +49,9 @@ def test_the_constants_are_the_sharp_ones():
 
 def test_an_activation_is_found_by_name_or_is_one_and_unknown_names_are_listed():
     mine = Activation("cube", lambda u: (u**3, 3 * u**2), 1.0, (1.0, 2.0), np.inf)
-    assert named(mine) is mine and named("leaky") is ACTIVATIONS["leaky"]
-    assert not mine.monotone and ACTIVATIONS["leaky"].monotone
+    assert named(mine) is mine and named("leaky_0.2") is ACTIVATIONS["leaky_0.2"]
+    assert not mine.monotone and ACTIVATIONS["leaky_0.2"].monotone
     with pytest.raises(
-        ValueError, match="activation needs one of .*'softplus'.*did you mean 'leaky'.*got str 'leakyy'"
+        ValueError, match="activation needs one of .*'softplus'.*did you mean 'leaky_0.2'.*got str 'leaky_02'"
     ):
-        named("leakyy")
+        named("leaky_02")

@@ -29,7 +29,7 @@ def calls():
     f0 = architecture.draw_features(net, 1, 8, rng)
     moment = dict(network=network, q11=np.array([1.0]), q12=np.array([0.3]), q22=np.array([2.0]))
     training = dict(
-        net=net, X=X, Y=Y, z0=z, f0=f0, learning_rate=0.1, n_steps=2, label_scale=1.0, loss="squared", record_every=1,
+        net=net, X=X, Y=Y, z0=z, f0=f0, lr=0.1, n_steps=2, label_scale=1.0, loss="squared", record_every=1,
         batches=[np.arange(3), np.arange(3)], X_test=X2, z0_test=z[:2], stop_below=1e-9, centred=True,
     )  # fmt: skip
     halves = dict(A=rng.standard_normal((2, 3)), B=rng.standard_normal((3, 4)), c_g=1.0, c_f=2.0)
@@ -61,10 +61,10 @@ def calls():
         ),
         function_space.loss_and_gradient: dict(F=Y, Y=Y + 1, loss="squared", label_scale=1.0),
         function_space.largest_eigenvalue: dict(H=both.ntk),
-        function_space.gradient_flow: dict(**observed, times=np.array([1.0, 2.0]), learning_rate=0.01),
+        function_space.gradient_flow: dict(**observed, times=np.array([1.0, 2.0]), lr=0.01),
         function_space.posterior: observed,
         function_space.frozen: dict(
-            kernel=both.ntk, Y=Y, learning_rate=0.1, n_steps=2, F0=Y, loss="squared", label_scale=1.0,
+            kernel=both.ntk, Y=Y, lr=0.1, n_steps=2, F0=Y, loss="squared", label_scale=1.0,
             test_kernel=cross.ntk, F0_test=Y[:2], record_every=1, stop_below=1e-9,
         ),
         function_space.first_below: dict(steps=np.arange(3), loss=np.array([3.0, 2.0, 1.0]), level=1.5),
@@ -91,14 +91,14 @@ def calls():
         linear.speed_up: dict(**mode, residual=0.1, asymptotic=False),
         linear.time_to_level: dict(**halves, target=target, level=0.5, variance=1.0, longest=10.0),
         linear.descent_steps: dict(
-            **halves, target=target, sigma=np.eye(4), learning_rates=np.array([0.1, 0.2]), level=0.5, longest=5
+            **halves, target=target, sigma=np.eye(4), lrs=np.array([0.1, 0.2]), level=0.5, longest=5
         ),
         linear.overparametrised_slope: dict(W=target, S=target + 1, depth=2, rate=1.0),
         regression.parity: dict(image_set=images.digits(), n_train=5, n_test=3, rng=rng),
         regression.classes: dict(image_set=images.digits(), n_train=5, n_test=3, rng=rng),
         regression.subspace: dict(n_train=5, n_test=3, rng=rng, n_inputs=4),
         experiments.prepare: dict(task=data, part=network, fraction=0.3),
-        experiments.baseline: dict(**shared, horizon=3, which="A"),
+        experiments.baseline: dict(**shared, horizon=3, layer="infinite"),
         experiments.train: dict(**shared, horizon=3.0, width=2, rng=rng, fan_in=2.0, slow=1, n_units=8, test=True),
     }  # fmt: skip
 
@@ -110,7 +110,7 @@ APART = {
     "Posterior", "LinearRun", "Outcome", "Setting",
 }  # fmt: skip
 #: Where None is an answer of its own.
-OPTIONAL = {"X2", "fan_in", "z2", "F0", "F0_test", "test_kernel", "stop_below", "test_nngp", "learning_rate",
+OPTIONAL = {"X2", "fan_in", "z2", "F0", "F0_test", "test_kernel", "stop_below", "test_nngp", "lr",
             "batches", "part", "b0"}  # fmt: skip
 INFINITE = {"d", "t", "times"}
 SIGNED = {"stop_below", "rate", "level"}

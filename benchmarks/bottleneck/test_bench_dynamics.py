@@ -32,7 +32,7 @@ def test_a_step_runs_at_half_the_rate_of_a_matrix_product(d, k):
     A, B = rng.standard_normal((500, 500)), rng.standard_normal((500, 500))
 
     def train(n_steps):
-        dynamics.tangent(net, X, Y, z0, f0, learning_rate=1e-3, n_steps=n_steps, record_every=n_steps)
+        dynamics.tangent(net, X, Y, z0, f0, lr=1e-3, n_steps=n_steps, record_every=n_steps)
 
     few, many, product = best_times(
         lambda: train(1), lambda: train(1 + steps), lambda: [np.matmul(A, B) for _ in range(20)]

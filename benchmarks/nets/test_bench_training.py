@@ -28,7 +28,7 @@ def loop(models, X, Y):
 
 
 def stacked(models, X, Y, chunk_size=None):
-    training.ensemble(models, "mse", X, Y, 1e-3, N_STEPS, record_every=N_STEPS, chunk_size=chunk_size)
+    training.ensemble(models, "squared", X, Y, 1e-3, N_STEPS, record_every=N_STEPS, chunk_size=chunk_size)
 
 
 @pytest.mark.parametrize("width", [16, 64, 256, 512])

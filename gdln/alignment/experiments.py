@@ -141,7 +141,7 @@ def measure_alignment(x, y, width, depth, seed, *, lr=0.3, checkpoints=(300,)):
     signal = theory.layer_kernels(X, gains).signal
     E, done, rows, losses = np.zeros_like(Y), 0, [], []
     for steps in checkpoints:
-        run = gradient_descent(model, "mse", x, y, lr, steps - done, record=("outputs",))
+        run = gradient_descent(model, "squared", x, y, lr, steps - done, record=("outputs",))
         E += lr * (run.outputs[:-1] - Y).sum(axis=0)
         done = steps
         losses.append(run.loss[-1])

@@ -5,6 +5,7 @@ import math
 import torch
 
 from gdln import checks
+from gdln.activations import LEAK
 from gdln.alignment.rules import DRAWING, RULES, need_floats, need_targets
 from gdln.nets.mlp import MLP
 
@@ -13,7 +14,7 @@ SLOPES = {
     "linear": lambda a: None,
     "relu": lambda a: a > 0,
     # in the type of a: from two Python numbers torch would choose in single precision
-    "leaky_relu": lambda a: torch.where(a > 0, a.new_tensor(1.0), a.new_tensor(0.01)),
+    "leaky_relu": lambda a: torch.where(a > 0, a.new_tensor(1.0), a.new_tensor(LEAK)),
     "tanh": lambda a: 1 - a * a,
 }
 
@@ -21,7 +22,7 @@ SLOPES = {
 VALUES = {
     "linear": lambda z: z,
     "relu": torch.relu_,
-    "leaky_relu": lambda z: torch.nn.functional.leaky_relu_(z, 0.01),
+    "leaky_relu": lambda z: torch.nn.functional.leaky_relu_(z, LEAK),
     "tanh": torch.tanh_,
 }
 
@@ -130,9 +131,11 @@ class Perceptrons:
             MLP(widths, activation, "ntk", gains, generator=generator, dtype=dtype) for _ in range(n_seeds)
         )
 
-    def repeat(self, times):
-        """The same networks ``times`` times over, as copies; for several learning rates at once."""
-        return Perceptrons([W.repeat(times, 1, 1) for W in self.weights], self.multipliers, self.activations)
+    def repeat(self, n_copies):
+        """The same networks ``n_copies`` times over, as copies; for several learning rates at once."""
+        return Perceptrons(
+            [W.repeat(n_copies, 1, 1) for W in self.weights], self.multipliers, self.activations
+        )
 
     def activities(self, x, weights=None):
         """Input and activity of every layer, each of shape (n_seeds, batch, width); the output last."""

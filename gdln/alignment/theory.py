@@ -91,7 +91,7 @@ def layer_kernels(X, gains):
     return LayerKernels(activity, signal, ntk)
 
 
-def integrated_error(ntk, e0, t, n_samples=None):
+def integrated_error(t, ntk, e0, n_samples=None):
     r"""Time-integrated error of gradient flow in the kernel regime.
 
     :math:`\dot e=-\Theta e/n` gives :math:`E(t)=\int_0^t e\,ds=n\,\Theta^{-1}(I-e^{-\Theta t/n})\,e(0)`, written per
@@ -99,12 +99,12 @@ def integrated_error(ntk, e0, t, n_samples=None):
 
     Parameters
     ----------
+    t : float
+        Learning rate times time (or times the number of steps).
     ntk : array_like, shape (n, n)
         :math:`\Theta`, symmetric, positive semidefinite.
     e0 : array_like, shape (n, n_outputs)
         Error at the start, :math:`f-y`.
-    t : float
-        Learning rate times time (or times the number of steps).
     n_samples : int, optional
         Divisor :math:`n` of the loss; the number of rows unless given.
 
@@ -121,7 +121,7 @@ def integrated_error(ntk, e0, t, n_samples=None):
 
     Examples
     --------
-    >>> integrated_error([[2.0]], [[1.0]], t=1e6).round(6).tolist()
+    >>> integrated_error(1e6, [[2.0]], [[1.0]]).round(6).tolist()
     [[0.5]]
     """
     ntk, e0 = _matrix(ntk), _matrix(e0)

@@ -127,7 +127,7 @@ def memory(net, X, Y, z0, f0, **options):
     f0 : callable
         ``f0(z)`` is the pair value (n, k), Jacobian (n, k, d) of the initial upper part.
     **options
-        Keyword arguments of the training loop: ``learning_rate`` :math:`\eta` and ``n_steps`` (both needed);
+        Keyword arguments of the training loop: ``lr`` :math:`\eta` and ``n_steps`` (both needed);
         ``loss``, ``label_scale`` (see :func:`gdln.kernels.function_space.loss_and_gradient`); ``centred``, to train
         :math:`F_t - F_0`; ``batches``, one int array a step; ``X_test`` and ``z0_test``, points carried along;
         ``record_every``; ``keep_jacobian``; ``stop_below``, a training loss at which to end.
@@ -200,7 +200,7 @@ def _train(
     z0,
     upper,
     *,
-    learning_rate,
+    lr,
     n_steps,
     loss="squared",
     label_scale=1.0,
@@ -212,9 +212,8 @@ def _train(
     keep_jacobian=False,
     stop_below=None,
 ):
-    learning_rate, label_scale = (
-        checks.positive(name, value)
-        for name, value in (("learning_rate", learning_rate), ("label_scale", label_scale))
+    lr, label_scale = (
+        checks.positive(name, value) for name, value in (("lr", lr), ("label_scale", label_scale))
     )
     n_steps, record_every = (
         checks.count("n_steps", n_steps, least=0),
@@ -236,7 +235,7 @@ def _train(
         z0_test = checks.array("z0_test", z0_test, shape=(len(X_test), net.width))
         test = _Test(gram(net.lower, X_test, X).ntk, z0_test)
         test.F0 = upper.evaluate(test.z0, jacobian=False)[0] if centred else 0.0
-    recorder, watch = _Recorder(keep_jacobian, test), _Watch(net, theta, learning_rate)
+    recorder, watch = _Recorder(keep_jacobian, test), _Watch(net, theta, lr)
     for step in range(n_steps + 1):
         recording = step % record_every == 0 or step == n_steps
         rows = None if batches is None or step == n_steps else batches[step]
@@ -263,7 +262,7 @@ def _train(
             value, chi = loss_and_gradient(F - (F0[rows] if centred else 0.0), Y[rows], loss, label_scale)
             watch.check(step, value, z, J, rows)
             recorder.history.append(value)
-        push = learning_rate * chi
+        push = lr * chi
         pull = np.einsum("nk,nkd->nd", push, J)
         if rows is None:
             pulled += pull
@@ -322,8 +321,8 @@ class _Recorder:
 class _Watch:
     """Notices a loss that grows without bound and names the eigenvalue that drives it."""
 
-    def __init__(self, net, theta, learning_rate, growth=1e4):
-        self.net, self.theta, self.learning_rate, self.growth = net, theta, learning_rate, growth
+    def __init__(self, net, theta, lr, growth=1e4):
+        self.net, self.theta, self.lr, self.growth = net, theta, lr, growth
         self.limit, self.previous, self.onset = np.inf, None, None
 
     def evaluate(self, upper, z, jacobian=True):
@@ -360,6 +359,6 @@ class _Watch:
                 continue
             theta = self.theta if rows is None else self.theta[np.ix_(rows, rows)]
             eigenvalue = largest_eigenvalue(composite_kernel(self.net, theta, z, J))
-            if eigenvalue > 2 / self.learning_rate:
+            if eigenvalue > 2 / self.lr:
                 break
-        raise UnstableStepSize(self.learning_rate, eigenvalue, step)
+        raise UnstableStepSize(self.lr, eigenvalue, step)

@@ -102,15 +102,15 @@ def prepare(task, part=None, fraction=0.3):
     return Setting(task, part, limit, gram(plain, np.vstack([task.X, task.X_test]), task.X), rate)
 
 
-def baseline(setting, which="A", *, loss="squared", label_scale=1.0, horizon=1000, levels=LEVELS):
+def baseline(setting, layer="infinite", *, loss="squared", label_scale=1.0, horizon=1000, levels=LEVELS):
     """Train an infinitely wide network without a bottleneck.
 
     Parameters
     ----------
     setting : Setting
         From :func:`prepare`.
-    which : {"A", "B"}, optional
-        Same depth with an infinitely wide linear layer, or the layer removed.
+    layer : {"infinite", "removed"}, optional
+        The linear layer in the middle: infinitely wide (baseline A), or not there (baseline B).
     loss, label_scale
         See :func:`gdln.kernels.function_space.loss_and_gradient`.
     horizon : int, optional
@@ -124,16 +124,16 @@ def baseline(setting, which="A", *, loss="squared", label_scale=1.0, horizon=100
         Times and test error.
     """
     checks.instance("setting", setting, Setting)
-    checks.choice("which", which, ("A", "B"))
+    checks.choice("layer", layer, ("infinite", "removed"))
     checks.choice("loss", loss, function_space.LOSSES)
     horizon, levels = checks.count("horizon", horizon), _levels(levels)
     task, n = setting.task, len(setting.task.X)
-    ntk = {"A": setting.limit, "B": setting.plain}[which].ntk
+    ntk = {"infinite": setting.limit, "removed": setting.plain}[layer].ntk
     start = function_space.loss_and_gradient(np.zeros_like(task.Y), _hot(task.Y, loss), loss, label_scale)[0]
     run = function_space.frozen(
         ntk[:n],
         _hot(task.Y, loss),
-        learning_rate=setting.rate,
+        lr=setting.rate,
         n_steps=horizon,
         loss=loss,
         label_scale=label_scale,
@@ -216,7 +216,7 @@ def train(
         Y,
         z0[:n],
         f0,
-        learning_rate=setting.rate / slow,
+        lr=setting.rate / slow,
         n_steps=n_steps,
         loss=loss,
         label_scale=label_scale,
@@ -252,7 +252,7 @@ def _levels(levels):
 
 
 def _hot(Y, loss):
-    return Y + 0.1 if loss == "cross-entropy" and Y.shape[1] > 1 else Y
+    return Y + 0.1 if loss == "cross_entropy" and Y.shape[1] > 1 else Y
 
 
 def _times(history, start, levels):

@@ -141,7 +141,7 @@ def moment_flow(W, P, Q, sigma_yx, sigma, c_g, c_f, d, times, rtol=1e-10, atol=1
         If an argument is of the wrong kind, shape or range, or :math:`d` is smaller than the rank of the target and of
         both moments can be: the constraint :math:`\mathrm{rank}\,W\le d` is then an unstable manifold of this system,
         and rounding errors grow without bound. Use :func:`flow`.
-    FloatingPointError
+    gdln.checks.Diverged
         If a moment stops being positive semi-definite.
     """
     W = checks.array("W", W, shape=("k", "n_inputs"))
@@ -168,11 +168,13 @@ def moment_flow(W, P, Q, sigma_yx, sigma, c_g, c_f, d, times, rtol=1e-10, atol=1
 
     v = integrate(slope, np.concatenate([x.ravel() for x in (W, P, Q)]), times, rtol, atol)
     run = LinearRun(times, *_split(v, k, n))
-    lowest = min(np.linalg.eigvalsh(run.P)[:, 0].min(), np.linalg.eigvalsh(run.Q)[:, 0].min())
-    scale = max(np.abs(run.P).max(), np.abs(run.Q).max())
-    if not lowest > -1e-6 * scale:
-        raise FloatingPointError(
-            f"a moment lost its sign: eigenvalue {lowest:.2g}; integrate A and B instead"
+    lowest = np.minimum(np.linalg.eigvalsh(run.P)[:, 0], np.linalg.eigvalsh(run.Q)[:, 0])
+    lost = np.flatnonzero(lowest <= -1e-6 * max(np.abs(run.P).max(), np.abs(run.Q).max()))
+    if lost.size:
+        time = float(times[lost[0]])
+        raise checks.Diverged(
+            f"a moment lost its sign at t={time:.4g}: eigenvalue {lowest[lost[0]]:.2g}; integrate A and B instead",
+            time=time,
         )
     return run
 
@@ -403,7 +405,7 @@ def time_to_level(A, B, target, c_g, c_f, level, variance=1.0, longest=1e5):
     return float(end.t_events[0][0]) if end.t_events[0].size else np.inf
 
 
-def descent_steps(A, B, target, sigma, c_g, c_f, learning_rates, level, longest=2000):
+def descent_steps(A, B, target, sigma, c_g, c_f, lrs, level, longest=2000):
     r"""Steps of gradient descent until the loss falls to a fraction of that of the zero map.
 
     Parameters
@@ -416,7 +418,7 @@ def descent_steps(A, B, target, sigma, c_g, c_f, learning_rates, level, longest=
         Input correlation.
     c_g, c_f : float
         Rates.
-    learning_rates : array_like, shape (m,)
+    lrs : array_like, shape (m,)
         Step sizes, all run side by side.
     level : float
         The fraction.
@@ -440,7 +442,7 @@ def descent_steps(A, B, target, sigma, c_g, c_f, learning_rates, level, longest=
     sigma = checks.array("sigma", sigma, shape=(target.shape[1], target.shape[1]))
     sigma = checks.symmetric("sigma", sigma)
     c_g, c_f = _rates(c_g, c_f)
-    eta = checks.array("learning_rates", learning_rates, ndim=1, above=0)[:, None, None]
+    eta = checks.array("lrs", lrs, ndim=1, above=0)[:, None, None]
     level, longest = checks.positive("level", level), checks.count("longest", longest, least=0)
     W = np.zeros((eta.size, *target.shape))
     if A is not None:

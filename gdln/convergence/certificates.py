@@ -119,7 +119,7 @@ class Certificate:
         return self.theorem is not None
 
 
-def certify(gram, h0, c, y, activation, scaling="mean-field"):
+def certify(gram, h0, c, y, activation, scaling="mean_field"):
     r"""Look for the best certificate of exponential convergence.
 
     Theorem A when the activation is steep everywhere: :math:`r = \frac2n\lambda_{\min}(G)\kappa^2\hat c^2`.
@@ -139,7 +139,7 @@ def certify(gram, h0, c, y, activation, scaling="mean-field"):
         Targets.
     activation : Activation or str
         Nonlinearity, or its name.
-    scaling : {"mean-field", "ntk"}, optional
+    scaling : {"mean_field", "ntk"}, optional
         Scale of the output.
 
     Returns
@@ -160,8 +160,8 @@ def certify(gram, h0, c, y, activation, scaling="mean-field"):
     gram, h0, c, y = (np.asarray(x, dtype=float) for x in (gram, h0, c, y))
     activation = named(activation)
     size, m, n = np.abs(c), len(c), len(y)
-    if scaling not in ("mean-field", "ntk"):
-        raise ValueError(f"scaling must be 'mean-field' or 'ntk', got {scaling!r}")
+    if scaling not in ("mean_field", "ntk"):
+        raise ValueError(f"scaling must be 'mean_field' or 'ntk', got {scaling!r}")
     if not m or h0.shape != (m, n) or gram.shape != (n, n):
         raise ValueError(
             f"need h0 of shape {(m, n)} and gram of shape {(n, n)}, got {h0.shape}, {gram.shape}"
@@ -179,7 +179,7 @@ def certify(gram, h0, c, y, activation, scaling="mean-field"):
     if activation.monotone:
         return Certificate("A", float(full), 1.0, np.inf, "")
 
-    scale = 1 / m if scaling == "mean-field" else 1 / np.sqrt(m)
+    scale = 1 / m if scaling == "mean_field" else 1 / np.sqrt(m)
     zeta = c @ activation.both(h0)[0] * scale - y
     gamma = np.sqrt((gram**2).sum(axis=1).max())
     # sqrt(2 n L0) is the norm of zeta

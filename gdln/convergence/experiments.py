@@ -7,7 +7,7 @@ import numpy as np
 from gdln.convergence.features import draw_features, linear_features
 from gdln.convergence.flow import draw_units, flow
 
-MODELS = ("three-layer", "shallow")
+MODELS = ("three_layer", "shallow")
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ def train_and_test(
     ----------
     train, test : tuple of ndarray, shapes (n, d), (n,)
         Inputs and targets of plus or minus one.
-    rng : Generator
+    rng : numpy.random.Generator
         Draws the first layer, if there is one, then the units; the same draw in both scalings.
-    model : {"three-layer", "shallow"}
+    model : {"three_layer", "shallow"}
         Random ReLU features under the trained layer, or none.
-    scaling : {"mean-field", "ntk"}
+    scaling : {"mean_field", "ntk"}
         Scale of the output.
     n_units, n_features : int, optional
         Sizes m and D.
@@ -65,7 +65,7 @@ def train_and_test(
     if model not in MODELS:
         raise ValueError(f"model must be one of {MODELS}, got {model!r}")
     (X, y), (X_test, y_test) = train, test
-    layer = draw_features(n_features, X.shape[1], rng) if model == "three-layer" else linear_features
+    layer = draw_features(n_features, X.shape[1], rng) if model == "three_layer" else linear_features
     phi, phi_test = layer(X), layer(X_test)
     c, W = draw_units(n_units, phi.shape[1], rng)
     options = {"scaling": scaling, "stop_ratio": stop_ratio, "rtol": rtol, "atol": atol}
@@ -82,7 +82,7 @@ def random_feature_error(train, test, rng, n_features=400):
     ----------
     train, test : tuple of ndarray, shapes (n, d), (n,)
         Inputs and targets of plus or minus one.
-    rng : Generator
+    rng : numpy.random.Generator
         Draws the features.
     n_features : int, optional
         Their number.

@@ -84,7 +84,7 @@ def draw_features(n_features, d, rng, kind="relu"):
         Number D of features.
     d : int
         Input dimension.
-    rng : Generator
+    rng : numpy.random.Generator
         Source of randomness.
     kind : {"relu", "fourier"}, optional
         Which features.

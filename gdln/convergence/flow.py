@@ -12,7 +12,7 @@ import numpy as np
 from gdln.activations import Activation, named
 from gdln.integration import METHODS, record
 
-SCALINGS = ("mean-field", "ntk")
+SCALINGS = ("mean_field", "ntk")
 
 
 def draw_units(n_units, n_features, rng, c_hat=1.0):
@@ -24,7 +24,7 @@ def draw_units(n_units, n_features, rng, c_hat=1.0):
         Number m of units, even.
     n_features : int
         Number D of features they see (the input dimension for a shallow network).
-    rng : Generator
+    rng : numpy.random.Generator
         Source of randomness.
     c_hat : float, optional
         Size of the output weights.
@@ -57,7 +57,7 @@ def draw_functions(kernel, n_units, rng, c_hat=1.0):
         Feature kernel on all points of interest, training and test together.
     n_units : int
         Number m of units, even; they come in antisymmetric pairs.
-    rng : Generator
+    rng : numpy.random.Generator
         Source of randomness.
     c_hat : float, optional
         Size of the output weights.
@@ -85,7 +85,7 @@ def draw_functions(kernel, n_units, rng, c_hat=1.0):
     return _signs(half, c_hat), np.concatenate([h0, h0])
 
 
-def output(h, c, activation, scaling="mean-field"):
+def output(h, c, activation, scaling="mean_field"):
     r"""Network output, :math:`\frac1m\sum_i c_i\sigma(h_i)`, or with :math:`1/\sqrt m` in NTK scaling.
 
     Parameters
@@ -96,7 +96,7 @@ def output(h, c, activation, scaling="mean-field"):
         Output weights.
     activation : Activation or str
         Nonlinearity, or its name.
-    scaling : {"mean-field", "ntk"}, optional
+    scaling : {"mean_field", "ntk"}, optional
         Scale of the output.
 
     Returns
@@ -107,7 +107,7 @@ def output(h, c, activation, scaling="mean-field"):
     return c @ named(activation).both(h)[0] * _scale(len(c), scaling)
 
 
-def velocity(h, c, y, activation, scaling="mean-field"):
+def velocity(h, c, y, activation, scaling="mean_field"):
     r"""Right-hand side of the flow, per training point: :math:`\dot\alpha_{ib}`, with
     :math:`\dot h = \dot\alpha\, G`.
 
@@ -124,7 +124,7 @@ def velocity(h, c, y, activation, scaling="mean-field"):
         Targets.
     activation : Activation or str
         Nonlinearity, or its name.
-    scaling : {"mean-field", "ntk"}, optional
+    scaling : {"mean_field", "ntk"}, optional
         Scale of the output and time scale of the flow.
 
     Returns
@@ -135,7 +135,7 @@ def velocity(h, c, y, activation, scaling="mean-field"):
     value, slope = named(activation).both(h)
     scale = _scale(len(c), scaling)
     pull = (y - c @ value * scale) / len(y)
-    gain = c if scaling == "mean-field" else c * scale
+    gain = c if scaling == "mean_field" else c * scale
     slope *= pull
     slope *= gain[:, None]
     return slope
@@ -291,7 +291,7 @@ def flow(
     activation,
     times,
     *,
-    scaling="mean-field",
+    scaling="mean_field",
     stop_ratio=None,
     method="RK45",
     rtol=None,
@@ -323,7 +323,7 @@ def flow(
         Nonlinearity, or its name in ``gdln.activations.ACTIVATIONS``.
     times : array_like, shape (T,)
         Increasing times to record, from the integrator's dense output; integration ends at the last one.
-    scaling : {"mean-field", "ntk"}, optional
+    scaling : {"mean_field", "ntk"}, optional
         :math:`f = \frac1m\sum` with weights that move at rate :math:`-m\nabla\mathcal L`, or
         :math:`f = \frac1{\sqrt m}\sum` with :math:`-\nabla\mathcal L`.
     stop_ratio : float, optional
@@ -421,7 +421,7 @@ def flow(
 def _scale(n_units, scaling):
     if scaling not in SCALINGS:
         raise ValueError(f"scaling must be one of {SCALINGS}, got {scaling!r}")
-    return 1 / n_units if scaling == "mean-field" else 1 / np.sqrt(n_units)
+    return 1 / n_units if scaling == "mean_field" else 1 / np.sqrt(n_units)
 
 
 def _half(n_units):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 _ACTIVATIONS = {
     "sine": lambda u: u + 0.5 * torch.sin(u),
-    "leaky": lambda u: functional.leaky_relu(u, 0.2),
+    "leaky_0.2": lambda u: functional.leaky_relu(u, 0.2),
     "relu": functional.relu,
     "softplus": functional.softplus,
     "tanh": torch.tanh,
@@ -34,7 +34,7 @@ class ThreeLayerNetwork(nn.Module):
     first : object, optional
         Has fields ``u`` (D, d), ``b`` (D,) and ``kind``, such as
         ``gdln.convergence.features.RandomFeatures``; the network copies them. None for a shallow network.
-    scaling : {"mean-field", "ntk"}, optional
+    scaling : {"mean_field", "ntk"}, optional
         Scale of the output.
 
     Raises
@@ -49,12 +49,12 @@ class ThreeLayerNetwork(nn.Module):
     :math:`-\nabla\mathcal L` in NTK scaling.
     """
 
-    def __init__(self, c, W, activation, first=None, scaling="mean-field"):
+    def __init__(self, c, W, activation, first=None, scaling="mean_field"):
         super().__init__()
         if activation not in _ACTIVATIONS:
             raise ValueError(f"activation must be one of {tuple(_ACTIVATIONS)}, got {activation!r}")
-        if scaling not in ("mean-field", "ntk"):
-            raise ValueError(f"scaling must be 'mean-field' or 'ntk', got {scaling!r}")
+        if scaling not in ("mean_field", "ntk"):
+            raise ValueError(f"scaling must be 'mean_field' or 'ntk', got {scaling!r}")
         self.c, self.W = self._weight(c), self._weight(W)
         if self.W.shape[0] != self.c.shape[0]:
             raise ValueError(f"need one row of W a unit, got {tuple(self.W.shape)} for {len(self.c)} units")
@@ -64,8 +64,8 @@ class ThreeLayerNetwork(nn.Module):
             if self.u.shape[0] != self.W.shape[1]:
                 raise ValueError(f"W takes {self.W.shape[1]} features, the first layer has {self.u.shape[0]}")
         self.activation = activation
-        self.time_scale = len(self.c) if scaling == "mean-field" else 1
-        self.scale = 1 / len(self.c) if scaling == "mean-field" else 1 / math.sqrt(len(self.c))
+        self.time_scale = len(self.c) if scaling == "mean_field" else 1
+        self.scale = 1 / len(self.c) if scaling == "mean_field" else 1 / math.sqrt(len(self.c))
 
     @staticmethod
     def _weight(value):

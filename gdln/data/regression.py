@@ -33,7 +33,7 @@ class Regression:
     unlabelled: np.ndarray | None = None
 
 
-def relu_teacher(n_samples, n_inputs, n_new, rng, *, noise=0.3, n_hidden=10):
+def relu_teacher(n_samples, n_inputs, n_new, rng, *, noise=0.3, width=10):
     r"""A random ReLU network observed with noise.
 
     .. math:: y = \frac{1}{\sqrt K}\sum_{k=1}^K c_k\big[w_k\cdot x/\sqrt{N_0}\big]_+ + \eta,\qquad
@@ -47,7 +47,7 @@ def relu_teacher(n_samples, n_inputs, n_new, rng, *, noise=0.3, n_hidden=10):
         Source of teacher, inputs and noise.
     noise : float, optional
         Standard deviation of :math:`\eta` on the training targets.
-    n_hidden : int, optional
+    width : int, optional
         Hidden units :math:`K` of the teacher.
 
     Returns
@@ -55,12 +55,12 @@ def relu_teacher(n_samples, n_inputs, n_new, rng, *, noise=0.3, n_hidden=10):
     task : Regression
     """
     n_samples, n_inputs = checks.count("n_samples", n_samples), checks.count("n_inputs", n_inputs)
-    n_new, n_hidden = checks.count("n_new", n_new), checks.count("n_hidden", n_hidden)
+    n_new, width = checks.count("n_new", n_new), checks.count("width", width)
     checks.generator("rng", rng)
     noise = checks.nonnegative("noise", noise)
-    W, c = rng.standard_normal((n_hidden, n_inputs)), rng.standard_normal(n_hidden)
+    W, c = rng.standard_normal((width, n_inputs)), rng.standard_normal(width)
     X, X_new = rng.standard_normal((n_samples, n_inputs)), rng.standard_normal((n_new, n_inputs))
-    y, y_new = (np.maximum(x @ W.T / np.sqrt(n_inputs), 0) @ c / np.sqrt(n_hidden) for x in (X, X_new))
+    y, y_new = (np.maximum(x @ W.T / np.sqrt(n_inputs), 0) @ c / np.sqrt(width) for x in (X, X_new))
     return Regression(X, y + noise * rng.standard_normal(n_samples), X_new, y_new)
 
 

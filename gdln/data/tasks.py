@@ -404,7 +404,7 @@ def sphere(n, d, rng):
     ----------
     n, d : int
         Number of samples, dimension.
-    rng : Generator
+    rng : numpy.random.Generator
         Source of randomness.
 
     Returns
@@ -428,7 +428,7 @@ def four_points(n, d, rng):
     ----------
     n, d : int
         Number of samples; dimension, at least 2.
-    rng : Generator
+    rng : numpy.random.Generator
         Source of randomness.
 
     Returns

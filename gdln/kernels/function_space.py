@@ -10,27 +10,31 @@ from gdln import checks
 from gdln.kernels import spectrum
 from gdln.kernels.moments import Kernels
 
-LOSSES = ("squared", "cross-entropy")
+LOSSES = ("squared", "cross_entropy")
 
 
-class UnstableStepSize(ValueError):
+class UnstableStepSize(checks.Diverged):
     """Gradient descent diverges: the step size is above two over the largest eigenvalue of the kernel.
 
     Attributes
     ----------
-    learning_rate, eigenvalue : float
+    lr, eigenvalue : float
         The step size, and the largest eigenvalue of the tangent kernel divided by the number of samples.
     step : int
         The step at which the growth that ended in the divergence began.
     """
 
-    def __init__(self, learning_rate, eigenvalue, step=0):
-        self.learning_rate, self.eigenvalue, self.step = float(learning_rate), float(eigenvalue), int(step)
+    def __init__(self, lr, eigenvalue, step=0):
+        self.lr, self.eigenvalue = float(lr), float(eigenvalue)
         super().__init__(
-            f"gradient descent diverges from step {step}: learning rate {learning_rate:.6g}, but the largest "
+            f"gradient descent diverges from step {step}: learning rate {lr:.6g}, but the largest "
             f"eigenvalue of the tangent kernel over the number of samples is {eigenvalue:.6g}; "
-            f"a stable step is below 2 / {eigenvalue:.6g} = {2 / eigenvalue:.6g}"
+            f"a stable step is below 2 / {eigenvalue:.6g} = {2 / eigenvalue:.6g}",
+            step=int(step),
         )
+
+    def __reduce__(self):
+        return UnstableStepSize, (self.lr, self.eigenvalue, self.step)
 
 
 @dataclass(frozen=True)
@@ -90,14 +94,14 @@ def loss_and_gradient(F, Y, loss="squared", label_scale=1.0):
     r"""Training loss and its derivative in each output.
 
     With label scale :math:`\gamma` the loss of one sample is :math:`\gamma^2\ell(F/\gamma, y)`: for
-    ``"squared"`` :math:`\frac12\|F-\gamma y\|^2`. For ``"cross-entropy"`` one output with labels
+    ``"squared"`` :math:`\frac12\|F-\gamma y\|^2`. For ``"cross_entropy"`` one output with labels
     :math:`y = \pm1` has the logistic loss, several have the softmax loss with one-hot rows ``Y``.
 
     Parameters
     ----------
     F, Y : ndarray, shape (n, k)
         Outputs and targets.
-    loss : {"squared", "cross-entropy"}, optional
+    loss : {"squared", "cross_entropy"}, optional
         :math:`\ell`.
     label_scale : float, optional
         :math:`\gamma`; large is the rich regime, small the lazy one.
@@ -143,7 +147,7 @@ def largest_eigenvalue(H):
     return float(eigh(matrix, eigvals_only=True, subset_by_index=[last, last])[0] / n)
 
 
-def gradient_flow(train, test_train, Y, times, *, noise=0.0, test_nngp=None, learning_rate=None):
+def gradient_flow(train, test_train, Y, times, *, noise=0.0, test_nngp=None, lr=None):
     r"""Outputs of an infinitely wide network trained on the squared loss, at any time, in closed form.
 
     Loss :math:`\frac1{2N}\big(\sum_i \|F(x_i) - y_i\|^2 + s\,\|\theta - \theta_0\|^2\big)` with ``noise`` :math:`s`,
@@ -169,7 +173,7 @@ def gradient_flow(train, test_train, Y, times, *, noise=0.0, test_nngp=None, lea
         regression. The same as adding :math:`sI` to ``train.ntk``, and to nothing else.
     test_nngp : array_like, shape (m,), optional
         :math:`K(x_*, x_*)`; with it the variance is computed.
-    learning_rate : float, optional
+    lr : float, optional
         Gradient descent with this step; gradient flow unless given.
 
     Returns
@@ -180,7 +184,7 @@ def gradient_flow(train, test_train, Y, times, *, noise=0.0, test_nngp=None, lea
     Raises
     ------
     UnstableStepSize
-        If ``learning_rate`` is not below two over the largest eigenvalue of :math:`(\Theta + sI)/N`.
+        If ``lr`` is not below two over the largest eigenvalue of :math:`(\Theta + sI)/N`.
     TypeError, ValueError
         If an argument is of the wrong kind, shape or range; a kernel is not symmetric or has a negative eigenvalue; or
         the variance is negative, because the NNGP kernels are not those of one process.
@@ -199,7 +203,7 @@ def gradient_flow(train, test_train, Y, times, *, noise=0.0, test_nngp=None, lea
     noise = checks.nonnegative("noise", noise)
     values, vectors = spectrum.eigenvalues_and_vectors("train.ntk", train_ntk)
     values = values + noise
-    learnt = _learnt(times, values / n, learning_rate)
+    learnt = _learnt(times, values / n, lr)
     gain = np.divide(learnt, values, out=np.zeros_like(learnt), where=values > 0)
     weighted = (test_ntk @ vectors) * gain[:, None, :]
     mean = weighted @ (vectors.T @ Y)
@@ -294,18 +298,18 @@ def _regression(train, test_train, Y, kind):
     return kernel, Y[:, None] if Y.ndim == 1 else Y, cross
 
 
-def _learnt(times, rates, learning_rate):
+def _learnt(times, rates, lr):
     """Fraction learnt of each eigenvector at each time, 1 - e^(-rate t) or 1 - (1 - lr rate)^t; zero at rate zero."""
     learnt, t = np.zeros((len(times), len(rates))), times[:, None]
-    if learning_rate is None:
+    if lr is None:
         learnt[:, rates > 0] = -np.expm1(-t * rates[rates > 0])
         return learnt
-    learning_rate = checks.positive("learning_rate", learning_rate)
+    lr = checks.positive("lr", lr)
     broken = times[(times != np.round(times)) & np.isfinite(times)]
-    checks.need(not broken.size, "times", "whole numbers of steps if learning_rate is given", broken[:1])
-    steps = learning_rate * rates
+    checks.need(not broken.size, "times", "whole numbers of steps if lr is given", broken[:1])
+    steps = lr * rates
     if not steps.max() < 2:
-        raise UnstableStepSize(learning_rate, rates.max())
+        raise UnstableStepSize(lr, rates.max())
     short, long = (steps > 0) & (steps < 1), steps >= 1
     learnt[:, short] = -np.expm1(t * np.log1p(-steps[short]))  # keeps the digits of many short steps
     learnt[:, long] = 1 - (1 - steps[long]) ** t
@@ -326,7 +330,7 @@ def frozen(
     kernel,
     Y,
     *,
-    learning_rate,
+    lr,
     n_steps,
     F0=None,
     loss="squared",
@@ -344,11 +348,11 @@ def frozen(
         The kernel; one matrix serves all outputs.
     Y : array_like, shape (n,) or (n, k)
         Targets.
-    learning_rate : float
+    lr : float
         :math:`\eta`.
     n_steps : int
         Number of steps.
-    loss : {"squared", "cross-entropy"}, optional
+    loss : {"squared", "cross_entropy"}, optional
         See :func:`loss_and_gradient`.
     label_scale : float, optional
         :math:`\gamma`, see :func:`loss_and_gradient`.
@@ -381,7 +385,7 @@ def frozen(
     checks.need(kernel.shape in shapes, "kernel", f"shape {shapes[0]} or {shapes[1]}", kernel)
     side = n if kernel.ndim == 2 else n * k
     checks.symmetric("kernel", kernel.reshape(side, side))
-    learning_rate = checks.positive("learning_rate", learning_rate)
+    lr = checks.positive("lr", lr)
     n_steps, record_every = (
         checks.count("n_steps", n_steps, least=0),
         checks.count("record_every", record_every),
@@ -391,8 +395,8 @@ def frozen(
     if stop_below is not None:
         stop_below = checks.number("stop_below", stop_below)
     top = largest_eigenvalue(kernel)
-    if loss == "squared" and not learning_rate * top < 2:
-        raise UnstableStepSize(learning_rate, top)
+    if loss == "squared" and not lr * top < 2:
+        raise UnstableStepSize(lr, top)
 
     def apply(matrix, chi):
         if matrix.ndim == 2:
@@ -423,9 +427,9 @@ def frozen(
                 tests.append(F_test.copy())
         if last:
             break
-        F -= learning_rate * apply(kernel, chi)
+        F -= lr * apply(kernel, chi)
         if test_kernel is not None:
-            F_test -= learning_rate * apply(test_kernel, chi)
+            F_test -= lr * apply(test_kernel, chi)
     return Run(
         np.array(steps),
         np.array(losses),

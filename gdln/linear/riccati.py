@@ -32,19 +32,19 @@ class Moments:
     outputs: np.ndarray
 
 
-def lambda_balanced_weights(basis, imbalance, strengths, n_hidden, rng):
+def lambda_balanced_weights(basis, imbalance, strengths, width, rng):
     r"""Two layers with :math:`W_2^\top W_2 - W_1W_1^\top = \lambda I`, in random directions or along given modes.
 
     Parameters
     ----------
     basis : tuple of ndarray
-        Orthonormal columns ``(U, V)``, shapes (n_outputs, n_hidden) and (n_inputs, n_hidden), or the pair
+        Orthonormal columns ``(U, V)``, shapes (n_outputs, width) and (n_inputs, width), or the pair
         ``(n_outputs, n_inputs)`` of integers for random ones.
     imbalance : float
         The number :math:`\lambda`: positive if the output layer is larger.
-    strengths : array_like, shape (n_hidden,) or scalar
+    strengths : array_like, shape (width,) or scalar
         Singular values of the initial map :math:`W_2W_1`.
-    n_hidden : int
+    width : int
         Hidden width, at most the number of inputs and of outputs.
     rng : numpy.random.Generator
         Source of the random frames.
@@ -61,21 +61,21 @@ def lambda_balanced_weights(basis, imbalance, strengths, n_hidden, rng):
         is not orthonormal, or a number is not finite.
     """
     sizes = [b.shape[0] if isinstance(b, np.ndarray) else b for b in basis]
-    if not 1 <= n_hidden <= min(sizes):
-        raise ValueError(f"need 1 <= n_hidden <= {min(sizes)}, outputs and inputs, got {n_hidden}")
+    if not 1 <= width <= min(sizes):
+        raise ValueError(f"need 1 <= width <= {min(sizes)}, outputs and inputs, got {width}")
     if not (np.isfinite(imbalance) and np.isfinite(strengths).all()):
         raise ValueError(f"need a finite imbalance and finite strengths, got {imbalance} and {strengths}")
     for b in (b for b in basis if isinstance(b, np.ndarray)):
-        if b.shape[1:] != (n_hidden,) or not np.allclose(b.T @ b, np.eye(n_hidden), rtol=0, atol=1e-8):
-            raise ValueError(f"need a basis of {n_hidden} orthonormal columns, got an array {b.shape}")
+        if b.shape[1:] != (width,) or not np.allclose(b.T @ b, np.eye(width), rtol=0, atol=1e-8):
+            raise ValueError(f"need a basis of {width} orthonormal columns, got an array {b.shape}")
     U, V = (
-        b if isinstance(b, np.ndarray) else np.linalg.qr(rng.standard_normal((b, n_hidden)))[0] for b in basis
+        b if isinstance(b, np.ndarray) else np.linalg.qr(rng.standard_normal((b, width)))[0] for b in basis
     )
-    a = np.broadcast_to(np.asarray(strengths, dtype=float), (n_hidden,))
-    middle = np.linalg.qr(rng.standard_normal((n_hidden, n_hidden)))[0]
+    a = np.broadcast_to(np.asarray(strengths, dtype=float), (width,))
+    middle = np.linalg.qr(rng.standard_normal((width, width)))[0]
     size = np.hypot(imbalance, 2 * a)  # b1^2 + b2^2, with b2^2 - b1^2 = imbalance and b1 b2 = a
     large = np.sqrt((size + abs(imbalance)) / 2)
-    small = np.divide(a, large, out=np.zeros(n_hidden), where=large > 0)
+    small = np.divide(a, large, out=np.zeros(width), where=large > 0)
     b1, b2 = (small, large) if imbalance > 0 else (large, small)
     return [middle * b1 @ V.T, U * b2 @ middle.T]
 
@@ -101,7 +101,7 @@ def imbalance_of(weights):
     return float(value), float(np.abs(difference - value * np.eye(len(difference))).max())
 
 
-def solve(times, weights, sigma_yx, tau=1.0):
+def solve(weights, sigma_yx, times, tau=1.0):
     r"""Second moments of lambda-balanced weights under gradient flow on white inputs.
 
     With :math:`Q = (W_1, W_2^\top)^\top` the matrix :math:`QQ^\top` obeys
@@ -112,12 +112,12 @@ def solve(times, weights, sigma_yx, tau=1.0):
 
     Parameters
     ----------
-    times : array_like, shape (m,)
-        Times, not negative.
     weights : sequence of ndarray
-        Initial :math:`W_1` (n_hidden, n_inputs) and :math:`W_2` (n_outputs, n_hidden).
+        Initial :math:`W_1` (width, n_inputs) and :math:`W_2` (n_outputs, width).
     sigma_yx : array_like, shape (n_outputs, n_inputs)
         Input-output correlation; the input correlation is the identity.
+    times : array_like, shape (m,)
+        Times, not negative.
     tau : float, optional
         Time constant.
 
@@ -258,17 +258,17 @@ def kernel_distance(moments, reference=0):
     return square(A - A[reference], B - B[reference]) / 2  # one minus the cosine would lose small distances
 
 
-def moments_of(times, W1, W2):
+def moments_of(W1, W2, times):
     """Second moments of simulated weights.
 
     Parameters
     ----------
+    W1 : array_like, shape (m, width, n_inputs)
+        First layer along the run.
+    W2 : array_like, shape (m, n_outputs, width)
+        Second layer along the run.
     times : array_like, shape (m,)
         Times.
-    W1 : array_like, shape (m, n_hidden, n_inputs)
-        First layer along the run.
-    W2 : array_like, shape (m, n_outputs, n_hidden)
-        Second layer along the run.
 
     Returns
     -------

@@ -7,10 +7,10 @@ import numpy as np
 from gdln import checks
 
 
-def simulate_chain(weights, s, dt, n_steps, d=1.0):
+def simulate_chain(weights, s, lr, n_steps, d=1.0):
     r"""Gradient descent on the scalar weights of a chain.
 
-    Each step is :math:`b_l \leftarrow b_l + dt\,(s - a d)\prod_{k\ne l} b_k` with :math:`a = b_L\cdots b_1`.
+    Each step is :math:`b_l \leftarrow b_l + \eta\,(s - a d)\prod_{k\ne l} b_k` with :math:`a = b_L\cdots b_1`.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def simulate_chain(weights, s, dt, n_steps, d=1.0):
         Initial weights, input side first.
     s, d : float
         Input-output correlation and input variance.
-    dt : float
+    lr : float
         Step size in units of ``tau``.
     n_steps : int
         Number of steps.
@@ -38,19 +38,19 @@ def simulate_chain(weights, s, dt, n_steps, d=1.0):
     weights = np.asarray(weights, dtype=float)
     if weights.ndim != 1 or weights.size == 0 or not np.isfinite([*weights, s, d]).all():
         raise ValueError(f"need a list of finite weights, finite s and d, got {weights}, s={s} and d={d}")
-    _check_steps(dt, n_steps)
+    _check_steps(lr, n_steps)
     path = np.empty((n_steps + 1, weights.size))
     path[0] = weights
     for i in range(n_steps):
         b = path[i]
         others = np.array([np.prod(np.delete(b, l)) for l in range(b.size)])
-        path[i + 1] = b + dt * (s - d * b.prod()) * others
+        path[i + 1] = b + lr * (s - d * b.prod()) * others
         if not np.isfinite(path[i + 1]).all():
-            raise checks.Diverged(f"weights diverged by step {i + 1}; dt={dt} is too large", step=i + 1)
+            raise checks.Diverged(f"weights diverged by step {i + 1}; lr={lr} is too large", step=i + 1)
     return path
 
 
-def decoupled_weights(basis, hidden, a0, rng):
+def decoupled_weights(basis, widths, a0, rng):
     r"""Two or more layers whose product is :math:`U\,\mathrm{diag}(a_0)\,V^\top`, balanced.
 
     Layer :math:`l` is :math:`R_l\,\mathrm{diag}(a_0^{1/L})\,R_{l-1}^\top` with :math:`R_0 = V`,
@@ -60,7 +60,7 @@ def decoupled_weights(basis, hidden, a0, rng):
     ----------
     basis : Modes
         Modes to align with.
-    hidden : sequence of int
+    widths : sequence of int
         Hidden widths, each at least the number of modes.
     a0 : array_like, shape (k,) or scalar
         Initial strengths.
@@ -80,10 +80,10 @@ def decoupled_weights(basis, hidden, a0, rng):
     k = basis.s.size
     if not (np.isfinite(a0).all() and (np.asarray(a0) >= 0).all()):
         raise ValueError(f"need finite strengths a0 >= 0, got {a0}")
-    if any(n < k for n in hidden):
-        raise ValueError(f"need hidden widths of at least {k}, the number of modes, got {hidden}")
-    b = np.broadcast_to(np.asarray(a0, dtype=float), (k,)) ** (1 / (len(hidden) + 1))
-    frames = [basis.V, *(np.linalg.qr(rng.standard_normal((n, k)))[0] for n in hidden), basis.U]
+    if any(n < k for n in widths):
+        raise ValueError(f"need hidden widths of at least {k}, the number of modes, got {widths}")
+    b = np.broadcast_to(np.asarray(a0, dtype=float), (k,)) ** (1 / (len(widths) + 1))
+    frames = [basis.V, *(np.linalg.qr(rng.standard_normal((n, k)))[0] for n in widths), basis.U]
     return [after * b @ before.T for before, after in zip(frames[:-1], frames[1:], strict=True)]
 
 
@@ -131,11 +131,11 @@ class Trajectory:
         return product
 
 
-def simulate(weights, sigma_yx, sigma_x, dt, n_steps, every=1, method="rk4", rates=None):
+def simulate(weights, sigma_yx, sigma_x, lr, n_steps, record_every=1, method="rk4", rates=None):
     r"""Train every weight of a deep linear network on the squared error.
 
     Gradient flow :math:`\tau\dot W_l = (W_L\cdots W_{l+1})^\top (\Sigma^{yx} - W\Sigma^x)
-    (W_{l-1}\cdots W_1)^\top` with :math:`W = W_L\cdots W_1`, in steps of ``dt`` (in units of ``tau``).
+    (W_{l-1}\cdots W_1)^\top` with :math:`W = W_L\cdots W_1`, in steps of ``lr`` (in units of ``tau``).
 
     Parameters
     ----------
@@ -143,12 +143,12 @@ def simulate(weights, sigma_yx, sigma_x, dt, n_steps, every=1, method="rk4", rat
         Initial weights, input side first.
     sigma_yx, sigma_x : ndarray
         Correlations of the data, see :func:`gdln.linear.modes.correlations`.
-    dt : float
+    lr : float
         Step size.
     n_steps : int
         Number of steps.
-    every : int, optional
-        Record each ``every``-th step, the start included.
+    record_every : int, optional
+        Record each ``record_every``-th step, the start included.
     method : {"rk4", "euler"}, optional
         Fourth-order Runge-Kutta, or gradient descent.
     rates : sequence of float, optional
@@ -167,7 +167,7 @@ def simulate(weights, sigma_yx, sigma_x, dt, n_steps, every=1, method="rk4", rat
     gdln.checks.Diverged
         If the weights diverge; tells at which step.
     """
-    _check_steps(dt, n_steps, every)
+    _check_steps(lr, n_steps, record_every)
     if len(weights) == 0 or len(weights if rates is None else rates) != len(weights):
         raise ValueError(
             f"need at least one layer and a rate for each, got {len(weights)} layers, rates {rates}"
@@ -187,18 +187,18 @@ def simulate(weights, sigma_yx, sigma_x, dt, n_steps, every=1, method="rk4", rat
         if method == "rk4":
             total = slope
             for shift, factor in ((0.5, 2), (0.5, 2), (1.0, 1)):
-                trial = [W + shift * dt * k for W, k in zip(weights, slope, strict=True)]
+                trial = [W + shift * lr * k for W, k in zip(weights, slope, strict=True)]
                 slope = _weight_slope(trial, sigma_yx, sigma_x, rates)
                 total = [a + factor * k for a, k in zip(total, slope, strict=True)]
             slope = [k / 6 for k in total]
-        weights = [W + dt * k for W, k in zip(weights, slope, strict=True)]
-        if step % every == 0 or step == n_steps:
+        weights = [W + lr * k for W, k in zip(weights, slope, strict=True)]
+        if step % record_every == 0 or step == n_steps:
             if not all(np.isfinite(W).all() for W in weights):
-                raise checks.Diverged(f"weights diverged by step {step}; dt={dt} is too large", step=step)
-        if step % every == 0:
+                raise checks.Diverged(f"weights diverged by step {step}; lr={lr} is too large", step=step)
+        if step % record_every == 0:
             kept.append(weights)
             steps.append(step)
-    return Trajectory(dt * np.array(steps), [np.stack(layer) for layer in zip(*kept, strict=True)])
+    return Trajectory(lr * np.array(steps), [np.stack(layer) for layer in zip(*kept, strict=True)])
 
 
 def _weight_slope(weights, sigma_yx, sigma_x, rates):
@@ -215,9 +215,11 @@ def _weight_slope(weights, sigma_yx, sigma_x, rates):
     return slopes if rates is None else [r * k for r, k in zip(rates, slopes, strict=True)]
 
 
-def _check_steps(dt, n_steps, every=1):
-    if not (np.isfinite(dt) and dt > 0) or n_steps < 0 or every < 1:
-        raise ValueError(f"need dt > 0, n_steps >= 0 and every >= 1, got {dt}, {n_steps} and {every}")
+def _check_steps(lr, n_steps, record_every=1):
+    if not (np.isfinite(lr) and lr > 0) or n_steps < 0 or record_every < 1:
+        raise ValueError(
+            f"need lr > 0, n_steps >= 0 and record_every >= 1, got {lr}, {n_steps} and {record_every}"
+        )
 
 
 def _checked(sigma_yx, sigma_x):

@@ -7,19 +7,20 @@ import torch
 from torch import nn
 
 from gdln import checks
+from gdln.activations import LEAK
 
 ACTIVATIONS = {
     "linear": lambda x: x,
     "relu": torch.relu,
-    "leaky_relu": lambda x: torch.nn.functional.leaky_relu(x, 0.01),
+    "leaky_relu": lambda x: torch.nn.functional.leaky_relu(x, LEAK),
     "tanh": torch.tanh,
     "erf": torch.erf,
 }
 
-PARAMETRIZATIONS = ("standard", "ntk", "mean_field", "plain", "orthogonal", "xavier")
+PARAMETRISATIONS = ("standard", "ntk", "mean_field", "plain", "orthogonal", "xavier")
 
 
-def initial_weights(n_out, n_in, parametrization, gain, generator, dtype=torch.float64):
+def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.float64):
     r"""Draw one weight matrix.
 
     With gain :math:`g`: ``"standard"`` :math:`W_{ij}\sim\mathcal N(0, g^2/n_{\rm in})`; ``"plain"``
@@ -31,8 +32,8 @@ def initial_weights(n_out, n_in, parametrization, gain, generator, dtype=torch.f
     ----------
     n_out, n_in : int
         Shape of the matrix, target side first.
-    parametrization : str
-        One of ``PARAMETRIZATIONS``.
+    parametrisation : str
+        One of ``PARAMETRISATIONS``.
     gain : float
         The gain :math:`g`.
     generator : torch.Generator
@@ -48,34 +49,34 @@ def initial_weights(n_out, n_in, parametrization, gain, generator, dtype=torch.f
     Raises
     ------
     ValueError
-        If the parametrization is unknown, a size is not positive, or the gain is not finite.
+        If the parametrisation is unknown, a size is not positive, or the gain is not finite.
     TypeError
         If there is no generator.
     """
     if min(n_out, n_in) < 1 or not math.isfinite(gain):
         raise ValueError(f"need n_out, n_in >= 1 and a finite gain, got {n_out}, {n_in} and {gain}")
-    if parametrization not in PARAMETRIZATIONS:
-        raise ValueError(f"parametrization must be one of {PARAMETRIZATIONS}, got {parametrization!r}")
+    if parametrisation not in PARAMETRISATIONS:
+        raise ValueError(f"parametrisation must be one of {PARAMETRISATIONS}, got {parametrisation!r}")
     checks.torch_generator("generator", generator)
-    if parametrization == "xavier":
+    if parametrisation == "xavier":
         bound = gain * math.sqrt(6 / (n_in + n_out))
         return bound * (2 * torch.rand(n_out, n_in, generator=generator, dtype=dtype) - 1)
     W = torch.randn(n_out, n_in, generator=generator, dtype=dtype)
-    if parametrization == "orthogonal":
+    if parametrisation == "orthogonal":
         tall = W if n_out >= n_in else W.T
         Q, R = torch.linalg.qr(tall)
         Q = Q * torch.sign(torch.diagonal(R))
         return gain * (Q if n_out >= n_in else Q.T).contiguous()
-    if parametrization == "standard":
+    if parametrisation == "standard":
         return W * (gain / math.sqrt(n_in))
-    return gain * W if parametrization == "plain" else W
+    return gain * W if parametrisation == "plain" else W
 
 
 class MLP(nn.Module):
     r"""Fully connected network, without biases unless asked.
 
     Layer :math:`l = 1..L` computes :math:`h_l=\phi_l(c_l W_l h_{l-1} + b_l)`, the last one with
-    :math:`\phi_L` the identity. With gain :math:`g_l` and fan-in :math:`n_{l-1}` the parametrizations are
+    :math:`\phi_L` the identity. With gain :math:`g_l` and fan-in :math:`n_{l-1}` the parametrisations are
 
     - ``"standard"``: :math:`c_l=1`, :math:`W_l\sim\mathcal N(0, g_l^2/n_{l-1})`;
     - ``"ntk"``: :math:`c_l=g_l/\sqrt{n_{l-1}}`, :math:`W_l\sim\mathcal N(0, 1)`;
@@ -90,7 +91,7 @@ class MLP(nn.Module):
         Input width, hidden widths, output width.
     activation : str or sequence of str, optional
         One of ``ACTIVATIONS`` for every hidden layer, or one per hidden layer. Leaky ReLU has slope 0.01.
-    parametrization : str, optional
+    parametrisation : str, optional
         Row of the table.
     gains : float or sequence of float, optional
         :math:`g_l`, one for all layers or one per layer.
@@ -120,7 +121,7 @@ class MLP(nn.Module):
         self,
         widths,
         activation="linear",
-        parametrization="standard",
+        parametrisation="standard",
         gains=1.0,
         *,
         generator,
@@ -141,17 +142,17 @@ class MLP(nn.Module):
         if len(gains) != n_layers:
             raise ValueError(f"need one gain or one for each of the {n_layers} layers, got {len(gains)}")
         self.activations = tuple(names) + ("linear",)
-        self.parametrization = parametrization
-        in_formula = parametrization in ("ntk", "mean_field")
+        self.parametrisation = parametrisation
+        in_formula = parametrisation in ("ntk", "mean_field")
         self.multipliers = [1.0] * n_layers
         if in_formula:
             self.multipliers = [g / math.sqrt(n) for g, n in zip(gains, self.widths[:-1], strict=True)]
-            if parametrization == "mean_field":
+            if parametrisation == "mean_field":
                 self.multipliers[-1] = gains[-1] / self.widths[-2]
         self.bias_multiplier = 1.0 if bias_gain is None or not in_formula else float(bias_gain)
         self.weights = nn.ParameterList()
         for n_in, n_out, gain in zip(self.widths[:-1], self.widths[1:], gains, strict=True):
-            self.weights.append(initial_weights(n_out, n_in, parametrization, gain, generator, dtype))
+            self.weights.append(initial_weights(n_out, n_in, parametrisation, gain, generator, dtype))
         self.biases = None
         if bias_gain is not None:
             scale = 1.0 if in_formula else float(bias_gain)

@@ -56,7 +56,7 @@ def cross_entropy(outputs, labels):
     return torch.nn.functional.cross_entropy(outputs, labels)
 
 
-LOSSES = {"mse": half_squared_error, "cross_entropy": cross_entropy}
+LOSSES = {"squared": half_squared_error, "cross_entropy": cross_entropy}
 
 
 def gradient_descent(
@@ -71,7 +71,7 @@ def gradient_descent(
     model : torch.nn.Module
         The network; called as ``model(X)``, or ``model(*X)`` if ``X`` is a tuple.
     loss : str or callable
-        ``"mse"`` (:func:`half_squared_error`), ``"cross_entropy"``, or ``loss(outputs, Y)`` giving a scalar.
+        ``"squared"`` (:func:`half_squared_error`), ``"cross_entropy"``, or ``loss(outputs, Y)`` giving a scalar.
     X, Y : Tensor or any
         Inputs and targets, shape (n_samples, ...).
     lr : float
@@ -96,7 +96,7 @@ def gradient_descent(
 
     Raises
     ------
-    FloatingPointError
+    gdln.checks.Diverged
         If the run diverges; names the step and the loss.
     ValueError
         If an argument is out of range, a name unknown, or a number in the data is not finite.
@@ -151,7 +151,7 @@ def gradient_flow(model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=
 
     Raises
     ------
-    FloatingPointError
+    gdln.checks.Diverged
         If the integration fails or the loss is not finite.
     ValueError
         If times do not increase, weights are not float64, a name is unknown, or a number in the data is not finite.
@@ -179,18 +179,19 @@ def gradient_flow(model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=
         return -torch.cat([g.reshape(-1) for g in gradients]).numpy() / tau
 
     with torch.no_grad():  # the integrator would never end on NaN
-        _check_divergence(float(loss(_call(model, X), Y)), math.inf, 0, lr=1.0)
+        _check_flow(float(loss(_call(model, X), Y)), times[0])
     w0 = torch.cat([p.detach().reshape(-1) for p in parameters]).numpy().copy()
     solution = solve_ivp(velocity, (times[0], times[-1]), w0, method, t_eval=times, rtol=rtol, atol=atol)
     if not solution.success:
-        raise FloatingPointError(f"gradient flow stopped at t={solution.t[-1]:.4g}: {solution.message}")
+        reached = float(solution.t[-1]) if solution.t.size else float(times[0])
+        raise checks.Diverged(f"gradient flow stopped at t={reached:.4g}: {solution.message}", time=reached)
     recorder = _Recorder(record, 1.0)
     for index, w in enumerate(np.ascontiguousarray(solution.y.T)):
         put(w)
         with torch.no_grad():
             outputs = _call(model, X)
             value = loss(outputs, Y)
-        _check_divergence(float(value), math.inf, index, lr=1.0)
+        _check_flow(float(value), times[index])
         recorder.add(index, value, dict(model.named_parameters()), outputs)
     return recorder.result(times)
 
@@ -235,7 +236,7 @@ def ensemble(
 
     Raises
     ------
-    FloatingPointError
+    gdln.checks.Diverged
         If a member diverges; names the member, the step and the loss.
     ValueError
         If there are no models, an argument is out of range, a name unknown, or a number in the data is not finite.
@@ -412,9 +413,14 @@ def _tensors(data):
             yield from _tensors(part)
 
 
+def _check_flow(value, time):
+    if not math.isfinite(value):
+        raise checks.Diverged(f"gradient flow diverged at t={time:.4g}: loss {value:.3g}", time=float(time))
+
+
 def _check_divergence(value, limit, step, lr, member=None):
     if not math.isfinite(value) or (limit is not None and value > limit):
         who = "training" if member is None else f"member {member}"
-        raise FloatingPointError(
-            f"{who} diverged at step {step}: loss {value:.3g} with lr={lr}; try a smaller lr"
+        raise checks.Diverged(
+            f"{who} diverged at step {step}: loss {value:.3g} with lr={lr}; try a smaller lr", step=step
         )

@@ -131,16 +131,16 @@ def module_network(task, gates, width):
     return graph, correlations(graph, {"x": task.X}, {"y": task.Y}, opened)
 
 
-def simulate_gates(W1, W2, gates, task, lr, n_steps, every=1):
+def simulate_gates(W1, W2, gates, task, lr, n_steps, record_every=1):
     r"""Full-batch gradient descent of two-layer networks whose gates are given.
 
     Parameters
     ----------
-    W1 : array_like, shape (n_seeds, n_hidden, n_inputs)
+    W1 : array_like, shape (n_seeds, width, n_inputs)
         First layers.
-    W2 : array_like, shape (n_seeds, n_outputs, n_hidden)
+    W2 : array_like, shape (n_seeds, n_outputs, width)
         Second layers.
-    gates : array_like, shape (n_samples, n_hidden) or (n_seeds, n_samples, n_hidden)
+    gates : array_like, shape (n_samples, width) or (n_seeds, n_samples, width)
         Gate of every neuron on every example.
     task : ContextTask
         The data.
@@ -148,8 +148,8 @@ def simulate_gates(W1, W2, gates, task, lr, n_steps, every=1):
         Step; the loss is the mean of :math:`\frac12\|y-\hat y\|^2`.
     n_steps : int
         Number of steps.
-    every : int, optional
-        Record at steps 0, ``every``, ...
+    record_every : int, optional
+        Record at steps 0, ``record_every``, ...
 
     Returns
     -------
@@ -166,7 +166,7 @@ def simulate_gates(W1, W2, gates, task, lr, n_steps, every=1):
     W1, W2 = checks.array("W1", W1, ndim=3, copy=True), checks.array("W2", W2, ndim=3, copy=True)
     gates = checks.array("gates", gates, ndim=(2, 3))
     lr, n_steps = checks.positive("lr", lr), checks.count("n_steps", n_steps, least=0)
-    every = checks.count("every", every)
+    record_every = checks.count("record_every", record_every)
     checks.array("task.X", task.X, ndim=2), checks.array("task.Y", task.Y, ndim=2)
     n = len(task.X)
     if W1.ndim != 3 or W2.ndim != 3 or gates.shape[-2:] != (n, W1.shape[1]) or W2.shape[-1] != W1.shape[1]:
@@ -177,7 +177,7 @@ def simulate_gates(W1, W2, gates, task, lr, n_steps, every=1):
             checks.still_finite(W2, f"gradient descent with lr={lr}", step=step)
             hidden = gates * (task.X @ W1.swapaxes(-1, -2))
             error = task.Y - hidden @ W2.swapaxes(-1, -2)
-            if step % every == 0:
+            if step % record_every == 0:
                 losses.append((error**2).sum(axis=(-2, -1)) / (2 * n))
             back = gates * (error @ W2)
             W2 += lr / n * error.swapaxes(-1, -2) @ hidden
@@ -190,14 +190,14 @@ def relu_gates(W1, task):
 
     Parameters
     ----------
-    W1 : array_like, shape (..., n_hidden, n_inputs)
+    W1 : array_like, shape (..., width, n_inputs)
         First layer.
     task : ContextTask
         The data.
 
     Returns
     -------
-    gates : ndarray, shape (..., n_samples, n_hidden)
+    gates : ndarray, shape (..., n_samples, width)
         One where the neuron is active.
     """
     return (task.X @ np.swapaxes(W1, -1, -2) > 0).astype(float)

@@ -90,7 +90,7 @@ def regulariser_slope(c, strength):
 
 @np.errstate(over="ignore", invalid="ignore")  # a divergence is reported, not warned of
 def simulate_blocks(
-    W, c, teachers, tau_c, *, strength=1.0, block_time=10.0, n_blocks=10, dt=0.01, every=10, tau_w=1.0
+    W, c, teachers, tau_c, *, strength=1.0, block_time=10.0, n_blocks=10, lr=0.01, record_every=10, tau_w=1.0
 ):
     r"""Train paths and gates while the teachers take turns.
 
@@ -110,9 +110,9 @@ def simulate_blocks(
         Length of a block.
     n_blocks : int, optional
         Number of blocks.
-    dt : float, optional
+    lr : float, optional
         Euler step.
-    every : int, optional
+    record_every : int, optional
         Record every so many steps.
     tau_w : float, optional
         Time constant of the weights.
@@ -138,36 +138,36 @@ def simulate_blocks(
         checks.array(name, a, copy=True) for name, a in (("W", W), ("c", c), ("teachers", teachers))
     )
     tau_c = checks.positive("tau_c", tau_c, infinite=True)
-    tau_w, block_time, dt = (
-        checks.positive(name, a) for name, a in (("tau_w", tau_w), ("block_time", block_time), ("dt", dt))
+    tau_w, block_time, lr = (
+        checks.positive(name, a) for name, a in (("tau_w", tau_w), ("block_time", block_time), ("lr", lr))
     )
     strength = checks.nonnegative("strength", strength)
-    n_blocks, every = checks.count("n_blocks", n_blocks), checks.count("every", every)
+    n_blocks, record_every = checks.count("n_blocks", n_blocks), checks.count("record_every", record_every)
     if W.ndim != 4 or c.shape != W.shape[:2] or teachers.shape[::2] != W.shape[::2] or teachers.ndim != 4:
         raise ValueError(
             f"need W (seeds, paths, n, n), c (seeds, paths), teachers (seeds, tasks, n, n), "
             f"got {W.shape}, {c.shape}, {teachers.shape}"
         )
-    if dt * max(1.0, strength * c.shape[1]) > tau_c:
-        raise ValueError(f"the gates need a step below tau_c / max(1, paths * strength), got {dt=}, {tau_c=}")
+    if lr * max(1.0, strength * c.shape[1]) > tau_c:
+        raise ValueError(f"the gates need a step below tau_c / max(1, paths * strength), got {lr=}, {tau_c=}")
     n, n_tasks = W.shape[-1], teachers.shape[1]
-    steps = round(block_time / dt)
-    checks.need(steps > 0, "dt", f"a step no longer than block_time={block_time}", dt)
+    steps = round(block_time / lr)
+    checks.need(steps > 0, "lr", f"a step no longer than block_time={block_time}", lr)
     size = np.linalg.norm(teachers, axis=(-2, -1))
     records = []
     for step in range(steps * n_blocks + 1):
         block = min(step // steps, n_blocks - 1)
         target = teachers[:, block % n_tasks]
         error = target - np.einsum("sp,spij->sij", c, W)
-        checks.still_finite(error, f"training with dt={dt}", time=step * dt)
-        if step % every == 0:
+        checks.still_finite(error, f"training with lr={lr}", time=step * lr)
+        if step % record_every == 0:
             loss = (error**2).sum(axis=(-2, -1)) / (target**2).sum(axis=(-2, -1))
             overlap = np.einsum("spij,skij->spk", W, teachers)
             length = np.maximum(np.linalg.norm(W, axis=(-2, -1)), 1e-300)
-            records.append((step * dt, c.copy(), loss, overlap / length[..., None] / size[:, None], block))
+            records.append((step * lr, c.copy(), loss, overlap / length[..., None] / size[:, None], block))
         push = np.einsum("spij,sij->sp", W, error) / n - regulariser_slope(c, strength)
-        W += dt / tau_w * c[..., None, None] * error[:, None]
-        c += dt / tau_c * push
+        W += lr / tau_w * c[..., None, None] * error[:, None]
+        c += lr / tau_c * push
     times, gates, loss, alignment, blocks = zip(*records, strict=True)
     return BlockedRun(
         np.array(times), np.stack(gates, 1), np.stack(loss, 1), np.stack(alignment, 1), np.array(blocks)

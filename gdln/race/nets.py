@@ -16,7 +16,7 @@ class GatedNetwork(nn.Module):
     ----------
     graph : gdln.race.graph.GatedGraph
         Nodes, widths and edges.
-    parametrization : str, optional
+    parametrisation : str, optional
         Initial law of every edge, one of those of :func:`gdln.nets.mlp.initial_weights` whose gain is in the weights.
     gain : float, optional
         Its gain.
@@ -31,13 +31,13 @@ class GatedNetwork(nn.Module):
     ------
     ValueError
         If neither ``weights`` nor ``generator`` is given, a weight is missing or has the wrong shape, the
-        parametrization has its gain elsewhere, or an edge name contains a dot.
+        parametrisation has its gain elsewhere, or an edge name contains a dot.
     """
 
     def __init__(
         self,
         graph,
-        parametrization="standard",
+        parametrisation="standard",
         gain=1.0,
         *,
         weights=None,
@@ -48,8 +48,8 @@ class GatedNetwork(nn.Module):
         self.graph = graph
         if weights is None and generator is None:
             raise ValueError("need initial weights or a generator to draw them, got neither")
-        if parametrization in ("ntk", "mean_field"):
-            raise ValueError(f"a gated network has no multipliers, so it cannot be {parametrization!r}")
+        if parametrisation in ("ntk", "mean_field"):
+            raise ValueError(f"a gated network has no multipliers, so it cannot be {parametrisation!r}")
         if weights is not None and set(weights) != set(graph.edges):
             raise ValueError(f"need weights of the edges {sorted(graph.edges)}, got {sorted(weights)}")
         self.weights = nn.ParameterDict()
@@ -58,7 +58,7 @@ class GatedNetwork(nn.Module):
             if "." in edge:
                 raise ValueError(f"edge names must not contain a dot, got {edge!r}")
             if weights is None:
-                W = initial_weights(*shape, parametrization, gain, generator, dtype)
+                W = initial_weights(*shape, parametrisation, gain, generator, dtype)
             else:
                 W = torch.tensor(weights[edge], dtype=dtype)
             if tuple(W.shape) != shape:

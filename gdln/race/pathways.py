@@ -11,10 +11,9 @@ import torch
 from torch import nn
 
 from gdln import checks
+from gdln.activations import LEAK
 from gdln.data import images, tasks
 from gdln.nets.mlp import initial_weights
-
-SLOPE = 0.01
 
 
 class PathwayNetwork(nn.Module):
@@ -34,7 +33,7 @@ class PathwayNetwork(nn.Module):
         :math:`\phi`: ``"linear"`` or ``"leaky_relu"`` (slope 0.01).
     gain : float, optional
         Multiplies the initial weights.
-    parametrization : str, optional
+    parametrisation : str, optional
         Initial law, see :func:`gdln.nets.mlp.initial_weights`; Xavier uniform unless given.
     generator : torch.Generator
         Source of randomness.
@@ -54,7 +53,7 @@ class PathwayNetwork(nn.Module):
         widths,
         activation="linear",
         gain=1.0,
-        parametrization="xavier",
+        parametrisation="xavier",
         *,
         generator,
         dtype=torch.float64,
@@ -68,7 +67,7 @@ class PathwayNetwork(nn.Module):
         self.activation = activation
 
         def draw(n_out, n_in):
-            return initial_weights(n_out, n_in, parametrization, gain, generator, dtype)
+            return initial_weights(n_out, n_in, parametrisation, gain, generator, dtype)
 
         self.encoders = nn.Parameter(torch.stack([draw(n_encoder, n_pixels) for _ in range(n_domains_in)]))
         self.shared = nn.Parameter(draw(n_shared, n_encoder))
@@ -89,12 +88,12 @@ class PathwayNetwork(nn.Module):
         return torch.einsum("inh,jch->ijnc", self.hidden(x)[1], self.decoders)
 
     def _phi(self, a):
-        return a if self.activation == "linear" else torch.nn.functional.leaky_relu(a, SLOPE)
+        return a if self.activation == "linear" else torch.nn.functional.leaky_relu(a, LEAK)
 
     def _backward_phi_(self, gradient, h):
         """Multiply in place by the slope at activity ``h`` (which has the sign of its argument)."""
         # numbers in the type of h: two Python numbers would be chosen from in single precision
-        slopes = h.new_tensor([SLOPE, 1.0])
+        slopes = h.new_tensor([LEAK, 1.0])
         return gradient if self.activation == "linear" else gradient.mul_(torch.where(h > 0, *slopes.flip(0)))
 
 
@@ -113,7 +112,7 @@ class PathwayRun:
         Test accuracy, mean over trained and untrained routes (NaN where there are none).
     accuracy : ndarray, shape (n_domains_in, n_domains_out)
         Test accuracy of every route at the end.
-    singular_values : ndarray, shape (n_hidden,)
+    singular_values : ndarray, shape (width,)
         Of the shared map at the end, in decreasing order.
     """
 
@@ -362,7 +361,7 @@ def experiment(
     n_epochs,
     gain=0.1,
     activation="linear",
-    hidden=64,
+    width=64,
     inputs="permuted",
     relabelling="random",
     batch_size=50,
@@ -384,7 +383,7 @@ def experiment(
         As in :func:`train`; momentum 0.9.
     gain, activation : float, str
         As in :class:`PathwayNetwork`; Xavier-uniform weights.
-    hidden : int, optional
+    width : int, optional
         Width after the encoders and after the shared layer.
     inputs : str, optional
         ``"permuted"`` (random pixel orders) or ``"rotated"`` (by up to 180 degrees).
@@ -421,7 +420,7 @@ def experiment(
         return torch.from_numpy(x), torch.from_numpy(names[:, base.labels])
 
     generator = torch.Generator().manual_seed(seed)
-    widths = (train_set.X.shape[1], hidden, hidden, n_classes)
+    widths = (train_set.X.shape[1], width, width, n_classes)
     network = PathwayNetwork(
         n_domains, n_domains, widths, activation, gain, generator=generator, dtype=torch.float32
     )

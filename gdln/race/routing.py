@@ -25,7 +25,7 @@ class RoutingRun:
         Times.
     B1, B2, B3 : ndarray, shape (n_times, n_modes)
         Strength of each input, hidden and output edge.
-    n_hidden : int
+    n_trunk : int
         Hidden edges in series, all of strength ``B2``.
     """
 
@@ -33,12 +33,12 @@ class RoutingRun:
     B1: np.ndarray
     B2: np.ndarray
     B3: np.ndarray
-    n_hidden: int = 1
+    n_trunk: int = 1
 
     @property
     def strength(self):
         """Strength of a route, shape (n_times, n_modes)."""
-        return self.B1 * self.B2**self.n_hidden * self.B3
+        return self.B1 * self.B2**self.n_trunk * self.B3
 
     @property
     def half_time(self):
@@ -46,7 +46,7 @@ class RoutingRun:
         return half_time(self.times, self.strength)
 
 
-def solve_routing(S, D, n_domains, b0, times, n_hidden=1, tau=1.0, rtol=1e-11, atol=1e-14):
+def solve_routing(S, D, n_domains, b0, times, n_trunk=1, tau=1.0, rtol=1e-11, atol=1e-14):
     r"""Reduced dynamics of the routing network, mode by mode.
 
     .. math:: \tau\dot B_1=\tfrac1MB_3B_2^h E,\quad \tau\dot B_2=B_3B_2^{h-1}B_1 E,\quad
@@ -64,7 +64,7 @@ def solve_routing(S, D, n_domains, b0, times, n_hidden=1, tau=1.0, rtol=1e-11, a
         Initial strength, one for all edges or one each for :math:`B_1, B_2, B_3`.
     times : array_like, shape (n_times,)
         Increasing times; the start is at the first.
-    n_hidden : int, optional
+    n_trunk : int, optional
         :math:`h`; Saxe et al. (2022), their eq. (44)-(46), have one.
     tau : float, optional
         Time constant.
@@ -84,7 +84,7 @@ def solve_routing(S, D, n_domains, b0, times, n_hidden=1, tau=1.0, rtol=1e-11, a
     gdln.checks.Diverged
         If the strengths stop being finite; tells at which time.
     """
-    n_domains, n_hidden = checks.positive("n_domains", n_domains), checks.count("n_hidden", n_hidden)
+    n_domains, n_trunk = checks.positive("n_domains", n_domains), checks.count("n_trunk", n_trunk)
     tau = checks.positive("tau", tau)
     S, D = _modes(S=S, D=D)
     start = np.stack([_per_mode("b0", b, S.size) for b in _one_each(b0, 3)])
@@ -92,13 +92,13 @@ def solve_routing(S, D, n_domains, b0, times, n_hidden=1, tau=1.0, rtol=1e-11, a
 
     def slope(t, state):
         B1, B2, B3 = state.reshape(3, -1)
-        trunk = B2**n_hidden
+        trunk = B2**n_trunk
         error = (S - B3 * trunk * B1 * D) / tau
-        inner = B3 * B2 ** (n_hidden - 1) * B1
+        inner = B3 * B2 ** (n_trunk - 1) * B1
         return np.concatenate([B3 * trunk * error / n_domains, inner * error, trunk * B1 * error / n_domains])
 
     B1, B2, B3 = np.moveaxis(integrate(slope, start.ravel(), times, rtol, atol).reshape(-1, 3, S.size), 1, 0)
-    return RoutingRun(times, B1, B2, B3, n_hidden)
+    return RoutingRun(times, B1, B2, B3, n_trunk)
 
 
 def solve_hidden(S, D, n_domains, C, b2, times, tau=1.0, rtol=1e-11, atol=1e-14):

@@ -18,11 +18,11 @@ class Weights:
 
     Attributes
     ----------
-    encoders : ndarray, shape (n_seeds, n_domains_in, n_hidden, n_inputs)
+    encoders : ndarray, shape (n_seeds, n_domains_in, width, n_inputs)
         Input maps.
-    shared : ndarray, shape (n_seeds, n_hidden, n_hidden)
+    shared : ndarray, shape (n_seeds, width, width)
         The hidden map of all routes.
-    decoders : ndarray, shape (n_seeds, n_domains_out, n_outputs, n_hidden)
+    decoders : ndarray, shape (n_seeds, n_domains_out, n_outputs, width)
         Output maps.
     """
 
@@ -61,14 +61,14 @@ class RoutingRun:
     singular_values: dict | None = None
 
 
-def orthogonal_weights(task, n_hidden, gain, n_seeds, rng):
+def orthogonal_weights(task, width, gain, n_seeds, rng):
     r"""Start every map as ``gain`` times a random matrix with orthonormal rows or columns.
 
     Parameters
     ----------
     task : gdln.data.tasks.RoutingTask
         Gives numbers of domains, inputs and outputs.
-    n_hidden : int
+    width : int
         Hidden width; it bounds the rank of every route.
     gain : float
         Common singular value :math:`\sigma_0`.
@@ -88,8 +88,8 @@ def orthogonal_weights(task, n_hidden, gain, n_seeds, rng):
         If a number is not positive.
     """
     n_inputs, n_outputs = task.X.shape[1], task.Y.shape[1]
-    if n_hidden < 1 or n_seeds < 1 or not gain > 0:
-        raise ValueError(f"need gain > 0, n_hidden, n_seeds >= 1, got {gain}, {n_hidden} and {n_seeds}")
+    if width < 1 or n_seeds < 1 or not gain > 0:
+        raise ValueError(f"need gain > 0, width, n_seeds >= 1, got {gain}, {width} and {n_seeds}")
 
     def draw(*shape):
         *number, rows, columns = shape
@@ -100,13 +100,13 @@ def orthogonal_weights(task, n_hidden, gain, n_seeds, rng):
 
     n_in, n_out = task.mask.shape
     return Weights(
-        encoders=draw(n_in, n_hidden, n_inputs),
-        shared=draw(n_hidden, n_hidden),
-        decoders=draw(n_out, n_outputs, n_hidden),
+        encoders=draw(n_in, width, n_inputs),
+        shared=draw(width, width),
+        decoders=draw(n_out, n_outputs, width),
     )
 
 
-def decoupled_weights(task, n_hidden, b0, rng):
+def decoupled_weights(task, width, b0, rng):
     r"""Start on the manifold of the reduction: every map holds the task's modes with strength ``b0``.
 
     :math:`W_1^i=b_0R_1V^\top`, :math:`W_2=b_0R_2R_1^\top`, :math:`W_3^j=b_0UR_2^\top` with random hidden bases.
@@ -115,7 +115,7 @@ def decoupled_weights(task, n_hidden, b0, rng):
     ----------
     task : gdln.data.tasks.RoutingTask
         Gives the modes :math:`\Sigma^{yx}=USV^\top`.
-    n_hidden : int
+    width : int
         Hidden width, at least the number of modes.
     b0 : float
         Strength of every map.
@@ -136,9 +136,9 @@ def decoupled_weights(task, n_hidden, b0, rng):
         raise ValueError(f"need b0 > 0 and a task with at least one mode, got b0={b0}")
     U, s, Vt = np.linalg.svd(task.sigma_yx, full_matrices=False)
     rank = int((s > 1e-12 * s[0]).sum())
-    if n_hidden < rank:
-        raise ValueError(f"need n_hidden >= {rank}, the number of modes, got {n_hidden}")
-    R1, R2 = (np.linalg.qr(rng.standard_normal((n_hidden, rank)))[0] for _ in range(2))
+    if width < rank:
+        raise ValueError(f"need width >= {rank}, the number of modes, got {width}")
+    R1, R2 = (np.linalg.qr(rng.standard_normal((width, rank)))[0] for _ in range(2))
     n_in, n_out = task.mask.shape
     return Weights(
         np.repeat(b0 * (R1 @ Vt[:rank])[None], n_in, axis=0)[None],
@@ -163,7 +163,7 @@ def epoch_time(task, lr):
 
     Returns
     -------
-    dt : float
+    lr : float
         In units of :math:`\tau`.
 
     Raises
@@ -230,7 +230,7 @@ def mirrored(weights, task):
     U, s, Vt = np.linalg.svd(np.linalg.lstsq(task.X, task.Y, rcond=None)[0].T, full_matrices=False)
     rank = int((s > 1e-12 * s[0]).sum())
     if rank > H:
-        raise ValueError(f"need n_hidden >= {rank}, the rank of the target, got {H}")
+        raise ValueError(f"need width >= {rank}, the rank of the target, got {H}")
     return np.linalg.slogdet(U[:, :rank].T @ total @ Vt[:rank].T).sign < 0
 
 
@@ -265,7 +265,7 @@ def code_similarity(weights, task):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a divergence is reported, not warned of
-def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
+def simulate(weights, task, lr, n_steps, record_every=1, singular_values=False):
     r"""Full-batch gradient descent on the loss averaged over trained routes.
 
     With the domains stacked, :math:`A=[W_1^1,\dots,W_1^M]`, :math:`C=[W_3^1;\dots;W_3^M]` and the block matrix of
@@ -278,7 +278,7 @@ def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
         Start.
     task : gdln.data.tasks.RoutingTask
         Items, targets and trained routes.
-    dt : float
+    lr : float
         Step, in units of :math:`\tau`.
     n_steps : int
         Number of steps.
@@ -300,7 +300,7 @@ def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
         If a setting is not positive, weights and task do not match, or a number is not finite.
     """
     weights = _checked(weights, task)
-    dt = checks.positive("dt", dt)
+    lr = checks.positive("lr", lr)
     n_steps, record_every = (
         checks.count("n_steps", n_steps, least=0),
         checks.count("record_every", record_every),
@@ -327,7 +327,7 @@ def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
                 spectra.append(_spectra(_split(A, W, C, weights)))
             if not np.isfinite(errors[-1][:, mask]).all():
                 worst = np.abs(errors[-1]).max()
-                raise checks.Diverged(f"diverged by step {step}: error {worst:.3g} with dt={dt}", step=step)
+                raise checks.Diverged(f"diverged by step {step}: error {worst:.3g} with lr={lr}", step=step)
         if step == n_steps:
             break
         if identity:
@@ -336,19 +336,19 @@ def simulate(weights, task, dt, n_steps, record_every=1, singular_values=False):
             E = target - share * (total.reshape(*total.shape[:-1], M, n_in) @ task.sigma_x).reshape(
                 total.shape
             )
-        E *= dt
+        E *= lr
         EAt = E @ A.swapaxes(1, 2)
         dA, dW, dC = CW.swapaxes(1, 2) @ E, C.swapaxes(1, 2) @ EAt, EAt @ W.swapaxes(1, 2)
         A += dA
         W += dW
         C += dC
-        checks.still_finite(W, f"gradient descent with dt={dt}", step=step + 1)
+        checks.still_finite(W, f"gradient descent with lr={lr}", step=step + 1)
     errors = np.stack(errors, axis=1)
     trained = errors[..., mask].mean(axis=-1)
     nothing = np.full(errors.shape[:2], math.nan)
     return RoutingRun(
         steps=np.array(steps),
-        times=dt * np.array(steps),
+        times=lr * np.array(steps),
         trained=trained,
         untrained=errors[..., ~mask].mean(axis=-1) if (~mask).any() else nothing,
         loss=trained / len(task.X),
@@ -364,9 +364,9 @@ def _checked(weights, task):
     n_in, n_out = task.mask.shape
     checks.array("task.X", task.X, ndim=2), checks.array("task.Y", task.Y, ndim=2)
     shapes = {
-        "encoders": ("n_seeds", n_in, "n_hidden", task.X.shape[1]),
-        "shared": ("n_seeds", "n_hidden", "n_hidden"),
-        "decoders": ("n_seeds", n_out, task.Y.shape[1], "n_hidden"),
+        "encoders": ("n_seeds", n_in, "width", task.X.shape[1]),
+        "shared": ("n_seeds", "width", "width"),
+        "decoders": ("n_seeds", n_out, task.Y.shape[1], "width"),
     }
     found = Weights(
         **{

@@ -117,17 +117,17 @@ class ClusterGates:
     ----------
     centres : ndarray, shape (n_gates, n_inputs)
         Centres :math:`c_m`.
-    width : float
+    bandwidth : float
         Width :math:`s > 0` of the assignment, in the units of the inputs; small is hard.
     """
 
     centres: np.ndarray
-    width: float
+    bandwidth: float
 
     def __post_init__(self):
         _inputs(self.centres)
-        if not 0 < self.width < np.inf:
-            raise ValueError(f"need 0 < width < infinity, got {self.width}")
+        if not 0 < self.bandwidth < np.inf:
+            raise ValueError(f"need 0 < bandwidth < infinity, got {self.bandwidth}")
 
     @property
     def n_gates(self):
@@ -138,7 +138,7 @@ class ClusterGates:
         """Gate values at the rows of ``X``, shape (n_samples, n_gates)."""
         X = _inputs(X, self.centres.shape[1])
         # |x|^2 is common to all centres and drops out of the softmax
-        logits = (X @ self.centres.T - 0.5 * (self.centres**2).sum(axis=1)) / self.width**2
+        logits = (X @ self.centres.T - 0.5 * (self.centres**2).sum(axis=1)) / self.bandwidth**2
         return check_active(np.sqrt(self.n_gates) * softmax(logits, axis=1))
 
 
@@ -209,7 +209,7 @@ def random_planes(
     return PlaneGates(directions, thresholds, float(slope), allow_silent)
 
 
-def clusters(X, n_gates, rng, *, width=None, n_starts=10):
+def clusters(X, n_gates, rng, *, bandwidth=None, n_starts=10):
     r"""Soft cluster gates around the k-means centres of unlabelled points.
 
     Parameters
@@ -220,7 +220,7 @@ def clusters(X, n_gates, rng, *, width=None, n_starts=10):
         Number of centres.
     rng : numpy.random.Generator
         Source of the k-means starts.
-    width : float, optional
+    bandwidth : float, optional
         Width :math:`s`; by default :math:`s^2 = \langle\min_m\lVert x-c_m\rVert^2\rangle/N_0`, the mean
         squared distance of a point to its own centre per input: for spherical clusters their variance.
     n_starts : int, optional
@@ -234,17 +234,17 @@ def clusters(X, n_gates, rng, *, width=None, n_starts=10):
     Raises
     ------
     ValueError
-        If there are fewer points than gates, or the width is not positive.
+        If there are fewer points than gates, or the bandwidth is not positive.
     """
     X = _inputs(X)
     if not 1 <= n_gates <= len(X):
         raise ValueError(f"need 1 <= n_gates <= n_samples = {len(X)}, got {n_gates}")
     fit = KMeans(n_gates, n_init=n_starts, random_state=int(rng.integers(2**31))).fit(X)
-    if width is None:
-        width = np.sqrt(fit.inertia_ / X.size)
-    if not width > 0:
-        raise ValueError(f"need width > 0, got {width}; give one if every point is its own centre")
-    return ClusterGates(fit.cluster_centers_, float(width))
+    if bandwidth is None:
+        bandwidth = np.sqrt(fit.inertia_ / X.size)
+    if not bandwidth > 0:
+        raise ValueError(f"need bandwidth > 0, got {bandwidth}; give one if every point is its own centre")
+    return ClusterGates(fit.cluster_centers_, float(bandwidth))
 
 
 def constant(X):

@@ -146,7 +146,7 @@ def test_backpropagation_in_double_precision_is_exact_for_every_activation(activ
 
 
 def test_networks_of_the_convergence_part_compute_in_double_precision_whatever_comes_in():
-    net = ThreeLayerNetwork([1.0, -1.0], [[0.5, -0.25], [1.0, 2.0]], "leaky")
+    net = ThreeLayerNetwork([1.0, -1.0], [[0.5, -0.25], [1.0, 2.0]], "leaky_0.2")
     X = torch.tensor([[1, -3], [-2, 4]])
     outputs = [net(X.to(dtype)) for dtype in (torch.float64, torch.float32, torch.int64)]
     assert all(torch.equal(outputs[0], f) and f.dtype == torch.float64 for f in outputs)

@@ -61,7 +61,7 @@ def test_integrated_error_is_the_integral_of_the_error():
 
     nodes, w = np.polynomial.legendre.leggauss(60)
     by_quadrature = sum(1.5 * wi * error(1.5 * (xi + 1)) for xi, wi in zip(nodes, w, strict=True))
-    assert np.abs(theory.integrated_error(theta, e0, 3.0) - by_quadrature).max() < 1e-12
+    assert np.abs(theory.integrated_error(3.0, theta, e0) - by_quadrature).max() < 1e-12
 
 
 def test_an_error_that_a_singular_kernel_cannot_see_integrates_to_itself_times_time():
@@ -69,14 +69,14 @@ def test_an_error_that_a_singular_kernel_cannot_see_integrates_to_itself_times_t
     rng = np.random.default_rng(0)
     root, e0 = rng.standard_normal((30, 2)), rng.standard_normal((30, 1))
     blind = e0 - root @ np.linalg.lstsq(root, e0, rcond=None)[0]
-    E = theory.integrated_error(root @ root.T, e0, 1e18)
+    E = theory.integrated_error(1e18, root @ root.T, e0)
     assert np.abs(E / 1e18 - blind).max() < 1e-12
 
 
 def test_integrated_error_grows_with_time_where_the_kernel_is_blind_and_saturates_elsewhere():
-    E = theory.integrated_error(np.diag([0.0, 1.0]), np.ones((2, 1)), 1e9)
+    E = theory.integrated_error(1e9, np.diag([0.0, 1.0]), np.ones((2, 1)))
     assert np.allclose(E, [[1e9], [2.0]])
-    assert np.allclose(theory.integrated_error(np.diag([0.0, 1.0]), np.ones((2, 1)), 0.0), 0)
+    assert np.allclose(theory.integrated_error(0.0, np.diag([0.0, 1.0]), np.ones((2, 1))), 0)
 
 
 def test_prediction_is_exact_for_a_linear_model():
@@ -160,9 +160,9 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="at least one layer"):
         theory.layer_kernels(X, [])
     with pytest.raises(ValueError, match="square kernel"):
-        theory.integrated_error(np.eye(3), np.ones((2, 1)), 1.0)
+        theory.integrated_error(1.0, np.eye(3), np.ones((2, 1)))
     with pytest.raises(ValueError, match="square kernel"):
-        theory.integrated_error(np.eye(2), np.ones((2, 1)), -1.0)
+        theory.integrated_error(-1.0, np.eye(2), np.ones((2, 1)))
     with pytest.raises(ValueError, match="one gain a layer"):
         theory.predicted_changes(W, GAINS, X, np.ones((6, 2)))
     with pytest.raises(ValueError, match="errors of shape"):
@@ -183,10 +183,10 @@ def test_numbers_that_would_end_in_nan_or_broadcast_are_refused():
     for call, match in (
         (lambda: theory.layer_kernels(X * nan, GAINS), "finite"),
         (lambda: theory.layer_kernels(X, [1.0, nan]), "finite gain"),
-        (lambda: theory.integrated_error(np.eye(6), E, nan), "finite t"),
-        (lambda: theory.integrated_error(np.eye(6), E, 1.0, 0), "n_samples"),
-        (lambda: theory.integrated_error(np.triu(np.ones((6, 6))), E, 1.0), "symmetric"),
-        (lambda: theory.integrated_error(-np.eye(6), E, 1.0), "ntk needs eigenvalues of at least zero"),
+        (lambda: theory.integrated_error(nan, np.eye(6), E), "finite t"),
+        (lambda: theory.integrated_error(1.0, np.eye(6), E, 0), "n_samples"),
+        (lambda: theory.integrated_error(1.0, np.triu(np.ones((6, 6))), E), "symmetric"),
+        (lambda: theory.integrated_error(1.0, -np.eye(6), E), "ntk needs eigenvalues of at least zero"),
         (lambda: theory.predicted_changes([], [], X, E), "chained"),
         (lambda: theory.hebbian_gram(X, E, np.ones((1, 6)), 1.0), f"{n} examples"),
         (lambda: scores.shuffled_change(np.eye(3), np.ones((1, 3)), None), "one shape"),

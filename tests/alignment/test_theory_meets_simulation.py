@@ -62,7 +62,7 @@ def test_wide_networks_follow_the_integrated_error_in_closed_form():
             for _ in range(steps):
                 E = E + 0.02 * (net.outputs(x)[0] - y).numpy()
                 learner.step(x, y, 0.02)
-            closed = theory.integrated_error(theta, e0, 0.02 * steps)
+            closed = theory.integrated_error(0.02 * steps, theta, e0)
             gaps.append(np.linalg.norm(E - closed) / np.linalg.norm(closed))
         assert gaps[1] < 0.2 and gaps[1] < 0.6 * gaps[0]
 

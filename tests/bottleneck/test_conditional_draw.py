@@ -151,7 +151,7 @@ def test_many_steps_of_training_draw_on_without_end(activation, b_std, width, rn
     X, Y = rng.standard_normal((4, 3)), np.array([1.0, -1.0, 1.0, 1.0])
     net = architecture(width, activation, 1, b_std)
     f0 = ConditionalDraw(net, 1, rng)
-    run = dynamics.memory(net, X, Y, draw(net, X, rng), f0, learning_rate=0.1, n_steps=60)
+    run = dynamics.memory(net, X, Y, draw(net, X, rng), f0, lr=0.1, n_steps=60)
     assert np.isfinite(run.loss).all() and run.loss[-1] < run.loss[0]
     assert f0.rank < 61 * 4 * (1 + width)
     # the drawn function is one function: asked again along the path it answers the same

@@ -24,7 +24,7 @@ def test_inputs_have_one_norm_and_labels_one_size(setting):
     np.testing.assert_allclose(ten.Y.sum(axis=1), 0, atol=1e-12)
 
 
-@pytest.mark.parametrize("loss", ["squared", "cross-entropy"])
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
 def test_the_label_scale_does_not_change_a_baseline(loss, setting):
     times = [
         experiments.baseline(setting, loss=loss, label_scale=g, levels=(0.3, 0.1)).times for g in (1.0, 16.0)
@@ -33,7 +33,7 @@ def test_the_label_scale_does_not_change_a_baseline(loss, setting):
 
 
 def test_baseline_a_is_faster_than_baseline_b(setting):
-    a, b = (experiments.baseline(setting, which).times for which in "AB")
+    a, b = (experiments.baseline(setting, layer).times for layer in ("infinite", "removed"))
     assert (a < b).all()
 
 
@@ -94,11 +94,11 @@ def test_targets_of_ten_classes_are_one_hot_minus_a_tenth():
 def test_cross_entropy_of_ten_classes_learns_from_probabilities():
     task = classes(images.digits(), 30, 10, np.random.default_rng(0))
     setting = experiments.prepare(task)
-    run = experiments.baseline(setting, loss="cross-entropy", levels=(0.5, 0.2), horizon=4000)
+    run = experiments.baseline(setting, loss="cross_entropy", levels=(0.5, 0.2), horizon=4000)
     steps = len(run.history) - 1
     one_hot = (task.Y > 0).astype(float)
     assert np.array_equal(one_hot.sum(axis=1), np.ones(30))
-    options = {"learning_rate": setting.rate, "n_steps": steps, "loss": "cross-entropy"}
+    options = {"lr": setting.rate, "n_steps": steps, "loss": "cross_entropy"}
     known = function_space.frozen(setting.limit.ntk[:30], one_hot, **options)
     # equal outputs have the loss ln 10
     np.testing.assert_allclose(run.history * np.log(10), known.history, rtol=1e-10)

@@ -21,7 +21,7 @@ def task(rng):
     return X, np.sign(X[:, 0] * X[:, 1])[:, None]
 
 
-def errors(n, seed, activation="erf", depth=1, n_steps=150, learning_rate=0.05):
+def errors(n, seed, activation="erf", depth=1, n_steps=150, lr=0.05):
     """Largest distances, over the steps, of a finite network from theory, frozen kernel and theory's bottleneck."""
     X, Y = task(np.random.default_rng(seed))
     net = MLP(
@@ -36,7 +36,7 @@ def errors(n, seed, activation="erf", depth=1, n_steps=150, learning_rate=0.05):
     f0, z0 = upper_part(net, depth), tap(torch.as_tensor(X))[:, 1:].detach().numpy()
     part = FullyConnected(depth, activation)
     arch = Bottleneck(part, part, D)
-    options = dict(learning_rate=learning_rate, n_steps=n_steps)
+    options = dict(lr=lr, n_steps=n_steps)
     theory = dynamics.memory(arch, X, Y, z0, f0, **options)
     H = architecture.composite_kernel(arch, gram(part, X).ntk, z0, f0(z0)[1])
     still = function_space.frozen(H, Y, F0=theory.outputs[0], **options)
@@ -45,7 +45,7 @@ def errors(n, seed, activation="erf", depth=1, n_steps=150, learning_rate=0.05):
         lambda out, Y: half_squared_error(out[:, :1], Y),
         torch.as_tensor(X),
         torch.as_tensor(Y),
-        learning_rate,
+        lr,
         n_steps,
         record=("outputs",),
     ).outputs
@@ -98,7 +98,7 @@ def test_a_linear_bottleneck_is_a_two_layer_linear_network_with_two_rates():
     def f0(z):
         return z @ start.T, np.broadcast_to(start, (len(z), 2, D))
 
-    run = dynamics.memory(arch, X, Y, hat @ B.T, f0, learning_rate=rate, n_steps=30)
+    run = dynamics.memory(arch, X, Y, hat @ B.T, f0, lr=rate, n_steps=30)
     for step in range(31):
         W = A @ B / np.sqrt(D)
         np.testing.assert_allclose(run.outputs[step], hat @ W.T, atol=1e-11)
@@ -113,7 +113,7 @@ def test_a_wide_bottleneck_trains_like_the_network_of_infinite_width():
     for d in (20, 320):
         arch = Bottleneck(part, part, d)
         limit = architecture.limit_kernels(arch, X).ntk
-        options = dict(learning_rate=0.5 * N / np.linalg.eigvalsh(limit)[-1], n_steps=60)
+        options = dict(lr=0.5 * N / np.linalg.eigvalsh(limit)[-1], n_steps=60)
         target = function_space.frozen(limit, Y, **options).outputs
         some = []
         for _ in range(5):

@@ -15,7 +15,7 @@ def hand_made(near, scaling, size=1000.0):
     """Four units in pairs of opposite weights, the last at ``near`` on the first sample; errors (-4, -3) of norm 5."""
     h0 = np.array([[1.0, 0.0], [1.0, 0.0], [2.0, 1.0], [near, 2.0]])
     c = size * np.array([1.0, -1.0, 1.0, -1.0])
-    share = 4 if scaling == "mean-field" else 2
+    share = 4 if scaling == "mean_field" else 2
     f = size / share * np.array([4 - near**2, 1 - 4])
     return h0, c, f + [4.0, 3.0]
 
@@ -27,7 +27,7 @@ def test_theorem_b_on_two_samples_is_what_one_works_out_by_hand(near, scaling):
     certificate = certificates.certify(GRAM, h0, c, y, PROBE, scaling)
     # R_1 = M gamma |zeta| / (lambda kappa^2 c) = 2 root29 5 / (1/4 1000); NTK: over the root of four units.
     # The fourth unit is .02 from an end, the others at least 1: p = 3/4
-    at_one = 2 * np.sqrt(29) * 5 / 250 / (1 if scaling == "mean-field" else 2)
+    at_one = 2 * np.sqrt(29) * 5 / 250 / (1 if scaling == "mean_field" else 2)
     assert certificate.theorem == "B" and certificate.fraction == 0.75
     assert certificate.radius == pytest.approx(at_one / 0.75, rel=1e-12)
     # r = 2/n lambda kappa^2 c^2 p
@@ -38,7 +38,7 @@ def test_theorem_b_on_two_samples_is_what_one_works_out_by_hand(near, scaling):
 @pytest.mark.parametrize("unit", [3, None])
 def test_theorem_b_lets_a_unit_in_at_exactly_its_distance(far, fraction, unit):
     # the last of four units needs R_1; with it far out, the third needs R_1 / (3/4)
-    h0, c, y = hand_made(2.98, "mean-field")
+    h0, c, y = hand_made(2.98, "mean_field")
     radius = 2 * np.sqrt(29) * 5 / 250
     if unit is None:
         h0[2, 0], fraction = 3 - far * radius / 0.75, fraction - 0.25
@@ -49,7 +49,7 @@ def test_theorem_b_lets_a_unit_in_at_exactly_its_distance(far, fraction, unit):
 
 
 def test_theorem_b_without_a_fraction_says_by_how_much_units_would_have_to_be_safer():
-    h0, c, y = hand_made(2.98, "mean-field", size=1.0)
+    h0, c, y = hand_made(2.98, "mean_field", size=1.0)
     certificate = certificates.certify(GRAM, h0, c, y, PROBE)
     # R_1 = 40 root29; with p = 1 the least distance is .02, the gap for p = 3/4 and less is larger
     assert not certificate and certificate.rate == 0 and certificate.radius == np.inf
@@ -57,7 +57,7 @@ def test_theorem_b_without_a_fraction_says_by_how_much_units_would_have_to_be_sa
     assert f"at best {40 * np.sqrt(29) - 0.02:.3g} too far" in certificate.reason
 
 
-@pytest.mark.parametrize("name, kappa", [("sine", 0.5), ("leaky", 0.2), ("linear", 1.0)])
+@pytest.mark.parametrize("name, kappa", [("sine", 0.5), ("leaky_0.2", 0.2), ("linear", 1.0)])
 def test_theorem_a_on_two_samples(name, kappa):
     h0, c = np.array([[1.0, -1.0], [1.0, -1.0]]), np.array([3.0, -3.0])
     certificate = certificates.certify(GRAM, h0, c, np.ones(2), name)
@@ -68,7 +68,7 @@ def test_theorem_a_on_two_samples(name, kappa):
 def test_the_instantaneous_bound_takes_slopes_of_the_worst_sample_and_squares_of_the_weights():
     h, c = np.array([[1.0, -3.0], [2.0, 5.0]]), np.array([3.0, -2.0])
     # leaky slopes (1, .2) and (1, 1): S_22 = (9 .04 + 4) / 2
-    assert certificates.rate_bound(GRAM, h, c, "leaky") == pytest.approx((0.36 + 4) / 2, rel=1e-12)
+    assert certificates.rate_bound(GRAM, h, c, "leaky_0.2") == pytest.approx((0.36 + 4) / 2, rel=1e-12)
 
 
 def test_schur_bound_is_reached_by_matrices_of_signs():

@@ -177,7 +177,7 @@ def test_pre_activations_move_by_order_one_only_in_mean_field_scaling():
             gram, h0, c, y = problem(m=m)
             moves[scaling, m] = flow(gram, h0, c, y, "sine", [1e4], scaling=scaling, stop_ratio=0.01)
     ratio = {s: moves[s, 400].movement() / moves[s, 100].movement() for s in SCALINGS}
-    assert 0.85 < ratio["mean-field"] < 1.15
+    assert 0.85 < ratio["mean_field"] < 1.15
     assert 0.4 < ratio["ntk"] < 0.6
 
 

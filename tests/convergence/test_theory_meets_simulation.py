@@ -39,7 +39,9 @@ def test_euler_steps_on_features_are_gradient_descent_on_weights(scaling, kind):
         last, h, alpha = h, h + step @ gram, alpha + step
     net = ThreeLayerNetwork(c, W, "sine", first, scaling)
     inputs, targets = torch.as_tensor(X), torch.as_tensor(y)
-    run = training.gradient_descent(net, "mse", inputs, targets, dt * net.time_scale, 100, parameters=("W",))
+    run = training.gradient_descent(
+        net, "squared", inputs, targets, dt * net.time_scale, 100, parameters=("W",)
+    )
     assert np.abs(np.asarray(run.loss) - losses).max() < 1e-12
     assert np.abs(net.features(inputs).detach().numpy().T - last).max() < 1e-12
     assert np.abs(h0 + alpha @ gram - h).max() < 1e-12
@@ -53,7 +55,7 @@ def test_gradient_descent_tends_to_the_flow_at_first_order():
     for dt in (0.5, 0.25):
         net = ThreeLayerNetwork(c, W, "sine", first)
         args = torch.as_tensor(X), torch.as_tensor(y), dt * net.time_scale, round(40 / dt)
-        run = training.gradient_descent(net, "mse", *args, parameters=("W",))
+        run = training.gradient_descent(net, "squared", *args, parameters=("W",))
         error.append(abs(float(run.loss[-1]) - exact.loss[-1]))
     assert 1.8 < error[0] / error[1] < 2.2
 
@@ -83,7 +85,7 @@ def test_schur_bound_holds_for_random_pairs():
         assert np.linalg.eigvalsh(G * S)[0] >= certificates.schur_bound(G, S) - slack
 
 
-@pytest.mark.parametrize("name", ["sine", "leaky", "relu", "softplus", "tanh"])
+@pytest.mark.parametrize("name", ["sine", "leaky_0.2", "relu", "softplus", "tanh"])
 def test_no_trajectory_loses_less_than_the_bound_between_any_two_records(name):
     X, first, c, W, y = three_layers(n_features=60)
     phi = first(X)
@@ -106,7 +108,7 @@ def test_the_bound_is_the_rate_for_one_mode_of_a_linear_network():
 
 
 @pytest.mark.parametrize("m", [2, 20])
-@pytest.mark.parametrize("name", ["sine", "leaky"])
+@pytest.mark.parametrize("name", ["sine", "leaky_0.2"])
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_theorem_a_holds_at_every_width_and_time(name, m, scaling):
     X, first, c, W, y = three_layers(m=m)

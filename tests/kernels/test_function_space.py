@@ -110,9 +110,7 @@ def test_descent_with_a_pull_to_the_start_is_the_flow_with_noise(rng):
         theta = theta - rate / n * (train.T @ (train @ theta - Y) + noise * (theta - start))
     gram = features @ features.T
     whole, rest = Kernels(gram[:n, :n], gram[:n, :n]), Kernels(gram[n:, :n], gram[n:, :n])
-    learnt = function_space.gradient_flow(
-        whole, rest, Y - train @ start, steps, noise=noise, learning_rate=rate
-    )
+    learnt = function_space.gradient_flow(whole, rest, Y - train @ start, steps, noise=noise, lr=rate)
     np.testing.assert_allclose(learnt.mean[0, :, 0], features[n:] @ (theta - start), atol=1e-12)
 
 
@@ -121,16 +119,16 @@ def test_steps_are_whole_and_a_step_at_the_limit_is_refused(rng):
     train, test, _ = three(FullyConnected(1, "erf"), X, X_test)
     top = np.linalg.eigvalsh(train.ntk)[-1] / 12
     with pytest.raises(ValueError, match="times needs whole numbers of steps"):
-        function_space.gradient_flow(train, test, Y, [1.0, 2.5], learning_rate=1.5 / top)
+        function_space.gradient_flow(train, test, Y, [1.0, 2.5], lr=1.5 / top)
     unit = Kernels(np.eye(3), np.eye(3))
     with pytest.raises(function_space.UnstableStepSize):  # 1 - 6/3 = -1: for ever to and fro
-        function_space.gradient_flow(unit, unit, np.ones(3), np.inf, learning_rate=6.0)
+        function_space.gradient_flow(unit, unit, np.ones(3), np.inf, lr=6.0)
     for factor in (2.001, 2.5):
         with pytest.raises(function_space.UnstableStepSize, match="largest eigenvalue"):
-            function_space.gradient_flow(train, test, Y, [1.0, 2e3], learning_rate=factor / top)
+            function_space.gradient_flow(train, test, Y, [1.0, 2e3], lr=factor / top)
     with pytest.raises(function_space.UnstableStepSize):  # the noise takes its share of the step
-        function_space.gradient_flow(train, test, Y, 1, learning_rate=1.9 / top, noise=0.2 * 12 * top)
-    end = function_space.gradient_flow(train, test, Y, [10**9, np.inf], learning_rate=1.999 / top).mean
+        function_space.gradient_flow(train, test, Y, 1, lr=1.9 / top, noise=0.2 * 12 * top)
+    end = function_space.gradient_flow(train, test, Y, [10**9, np.inf], lr=1.999 / top).mean
     np.testing.assert_allclose(end[0], end[1], atol=1e-6)
 
 

@@ -242,10 +242,10 @@ def test_steps_of_descent_are_predicted_and_become_the_flow(rng):
     for _ in range(7):
         chi = (outputs - Y) / len(Y)
         outputs, readout = outputs - rate * train.ntk @ chi, readout - rate * test.ntk @ chi
-    ours = function_space.gradient_flow(train, test, Y, 7, test_nngp=prior, learning_rate=rate)
+    ours = function_space.gradient_flow(train, test, Y, 7, test_nngp=prior, lr=rate)
     np.testing.assert_allclose(ours.mean[0], readout, atol=1e-12)
     flow = function_space.gradient_flow(train, test, Y, 7 * rate, test_nngp=prior)
-    slow = function_space.gradient_flow(train, test, Y, 7000, test_nngp=prior, learning_rate=rate / 1000)
+    slow = function_space.gradient_flow(train, test, Y, 7000, test_nngp=prior, lr=rate / 1000)
     np.testing.assert_allclose(slow.mean, flow.mean, atol=1e-3)
     np.testing.assert_allclose(slow.variance, flow.variance, atol=1e-3)
 
@@ -266,7 +266,7 @@ def test_a_step_above_the_limit_is_reported_with_its_eigenvalue(rng):
     train, test, Y, _ = flow_setting(rng)
     top = np.linalg.eigvalsh(train.ntk)[-1] / len(Y)
     with pytest.raises(function_space.UnstableStepSize, match="largest eigenvalue") as caught:
-        function_space.gradient_flow(train, test, Y, 10, learning_rate=2.1 / top)
+        function_space.gradient_flow(train, test, Y, 10, lr=2.1 / top)
     assert abs(caught.value.eigenvalue - top) < 1e-10
 
 
@@ -314,10 +314,10 @@ def test_nan_and_impossible_values_are_refused_instead_of_spreading(rng):
         function_space.gradient_flow(train, test, np.nan * Y, 1.0)
     with pytest.raises(ValueError, match="times"):
         function_space.gradient_flow(train, test, Y, -1.0)
-    with pytest.raises(ValueError, match="learning_rate"):
-        function_space.frozen(np.eye(3), np.ones(3), learning_rate=-0.1, n_steps=1)
+    with pytest.raises(ValueError, match="lr"):
+        function_space.frozen(np.eye(3), np.ones(3), lr=-0.1, n_steps=1)
     with pytest.raises(ValueError, match="symmetric"):
-        function_space.frozen(np.triu(np.ones((3, 3))), np.ones(3), learning_rate=0.1, n_steps=1)
+        function_space.frozen(np.triu(np.ones((3, 3))), np.ones(3), lr=0.1, n_steps=1)
     for function in (from_moments, moment_derivatives):
         with pytest.raises(ValueError, match="q12 needs a mixed moment"):
             function(FullyConnected(1), 1.0, 1.5, 1.0)

@@ -92,7 +92,7 @@ def test_steps_of_descent_are_those_taken_one_by_one_up_to_the_limit_of_stabilit
     Y, F = np.random.default_rng(n).standard_normal((n, 1)), np.zeros((n, 1))
     for _ in range(steps):
         F = F - rate * K @ (F - Y) / n
-    ours = function_space.gradient_flow(Kernels(K, K), Kernels(K, K), Y, steps, learning_rate=rate).mean[0]
+    ours = function_space.gradient_flow(Kernels(K, K), Kernels(K, K), Y, steps, lr=rate).mean[0]
     np.testing.assert_allclose(ours, F, rtol=0, atol=1e-10)
 
 

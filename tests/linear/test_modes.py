@@ -185,7 +185,7 @@ def test_simulation_conserves_the_balance_of_any_start():
     rng = np.random.default_rng(5)
     weights = simulation.random_weights((5, 4, 6, 3), 0.4, rng)
     run = simulation.simulate(
-        weights, rng.standard_normal((3, 5)), np.eye(5), dt=1e-2, n_steps=300, every=100
+        weights, rng.standard_normal((3, 5)), np.eye(5), lr=1e-2, n_steps=300, record_every=100
     )
     for low, high in zip(run.weights[:-1], run.weights[1:], strict=True):
         Q = low @ low.transpose(0, 2, 1) - high.transpose(0, 2, 1) @ high
@@ -200,7 +200,7 @@ def test_simulated_flow_has_the_slope_of_the_loss():
     def loss(weights):
         return ((Y - X @ (weights[1] @ weights[0]).T) ** 2).sum() / 40
 
-    step = simulation.simulate(weights, *modes.correlations(X, Y), dt=1.0, n_steps=1, method="euler")
+    step = simulation.simulate(weights, *modes.correlations(X, Y), lr=1.0, n_steps=1, method="euler")
     for layer in range(2):
         for index in np.ndindex(weights[layer].shape):
             up, down = ([W.copy() for W in weights] for _ in range(2))
@@ -213,13 +213,13 @@ def test_simulated_flow_has_the_slope_of_the_loss():
 def test_divergence_is_reported_and_not_returned():
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="too large"):
         simulation.simulate(
-            [np.eye(2), np.eye(2)], 9 * np.eye(2), np.eye(2), dt=5.0, n_steps=50, method="euler"
+            [np.eye(2), np.eye(2)], 9 * np.eye(2), np.eye(2), lr=5.0, n_steps=50, method="euler"
         )
     with (
         np.errstate(all="ignore"),
         pytest.raises(FloatingPointError, match="too large"),
     ):  # between two records
-        simulation.simulate([9 * np.eye(2)] * 3, np.eye(2), np.eye(2), dt=1.0, n_steps=13, every=100)
+        simulation.simulate([9 * np.eye(2)] * 3, np.eye(2), np.eye(2), lr=1.0, n_steps=13, record_every=100)
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="too large"):
         simulation.simulate_chain([10.0, 10.0], 1.0, 1.0, 30)
 
@@ -254,7 +254,7 @@ def test_divergence_is_reported_and_not_returned():
         lambda: simulation.simulate_chain([1.0, np.nan], 1.0, 0.1, 3),
         lambda: simulation.simulate([], np.eye(2), np.eye(2), 0.1, 1),
         lambda: simulation.simulate([np.eye(2)], np.eye(2), np.eye(2), -0.1, 1),
-        lambda: simulation.simulate([np.eye(2)], np.eye(2), np.eye(2), 0.1, 1, every=0),
+        lambda: simulation.simulate([np.eye(2)], np.eye(2), np.eye(2), 0.1, 1, record_every=0),
         lambda: simulation.simulate([np.eye(2)] * 2, np.eye(2), np.eye(2), 0.1, 1, rates=[1.0]),
         lambda: simulation.decoupled_weights(modes.modes(np.eye(3), np.eye(3)), (4,), -0.1, None),
         lambda: simulation.simulate([np.eye(3)], np.eye(2), np.eye(2), 0.1, 1),

@@ -21,7 +21,7 @@ def weight_flow(weights, sigma_yx, times):
     options = {"method": "DOP853", "rtol": 1e-13, "atol": 1e-15}
     w = solve_ivp(slope, (0, times[-1]), start, t_eval=times, **options).y.T
     return riccati.moments_of(
-        times, w[:, : h * n_in].reshape(-1, h, n_in), w[:, h * n_in :].reshape(-1, n_out, h)
+        w[:, : h * n_in].reshape(-1, h, n_in), w[:, h * n_in :].reshape(-1, n_out, h), times
     )
 
 
@@ -38,7 +38,7 @@ def test_solution_is_the_flow_of_the_weights(imbalance, n_out, n_in, h, rank):
     sigma = task(n_out, n_in, rng, rank)
     weights = riccati.lambda_balanced_weights((n_out, n_in), imbalance, 0.1, h, rng)
     times = np.linspace(0, 6, 13)
-    exact, flow = riccati.solve(times, weights, sigma), weight_flow(weights, sigma, times)
+    exact, flow = riccati.solve(weights, sigma, times), weight_flow(weights, sigma, times)
     for name in ("inputs", "maps", "outputs"):
         assert np.abs(getattr(exact, name) - getattr(flow, name)).max() < 1e-9
 
@@ -49,7 +49,7 @@ def test_scalar_case_is_the_unbalanced_chain():
         weights = riccati.lambda_balanced_weights((1, 1), imbalance, 0.05, 1, np.random.default_rng(1))
         sign = np.sign(weights[0] * weights[1])[0, 0]
         chain = mode_strength_unbalanced(t, 1.2, sign * 0.05, -imbalance)
-        np.testing.assert_allclose(riccati.solve(t, weights, [[1.2]]).maps[:, 0, 0], chain, atol=1e-13)
+        np.testing.assert_allclose(riccati.solve(weights, [[1.2]], t).maps[:, 0, 0], chain, atol=1e-13)
 
 
 def test_large_times_end_at_the_target_without_overflow():
@@ -57,7 +57,7 @@ def test_large_times_end_at_the_target_without_overflow():
     sigma = task(4, 6, rng)
     for imbalance in (-2.0, 0.0, 2.0):
         weights = riccati.lambda_balanced_weights((4, 6), imbalance, 1e-3, 4, rng)
-        maps = riccati.solve([1e3, 1e4], weights, sigma).maps
+        maps = riccati.solve(weights, sigma, [1e3, 1e4]).maps
         np.testing.assert_allclose(maps[0], sigma, atol=1e-12)
         np.testing.assert_allclose(maps[1], sigma, atol=1e-12)
 
@@ -65,7 +65,7 @@ def test_large_times_end_at_the_target_without_overflow():
 def test_a_network_at_its_target_stays_there():
     rng = np.random.default_rng(3)
     weights = riccati.lambda_balanced_weights((3, 3), 0.5, [1.0, 0.6, 0.2], 3, rng)
-    moments = riccati.solve([0.0, 1.0, 50.0], weights, weights[1] @ weights[0])
+    moments = riccati.solve(weights, weights[1] @ weights[0], [0.0, 1.0, 50.0])
     for name in ("inputs", "maps", "outputs"):
         np.testing.assert_allclose(getattr(moments, name)[2], getattr(moments, name)[0], atol=1e-13)
     assert np.abs(riccati.kernel_distance(moments)).max() < 1e-13
@@ -89,14 +89,14 @@ def test_kernel_distance_is_that_of_the_kernel_matrices():
         )
         kernels.append(jacobian @ jacobian.T)
     expected = 1 - (kernels[0] * kernels[1]).sum() / np.linalg.norm(kernels[0]) / np.linalg.norm(kernels[1])
-    assert riccati.kernel_distance(riccati.moments_of([0, 1], W1, W2))[1] == pytest.approx(expected)
+    assert riccati.kernel_distance(riccati.moments_of(W1, W2, [0, 1]))[1] == pytest.approx(expected)
 
 
 def test_kernel_distance_keeps_its_digits_where_it_is_tiny():
     rng = np.random.default_rng(5)
     W1, W2, move = rng.standard_normal((4, 3)), rng.standard_normal((2, 4)), rng.standard_normal((4, 3))
     steps = np.array([0.0, 1e-7, 1e-9, 1e-11])
-    far = riccati.moments_of(steps, W1 + steps[:, None, None] * move, np.stack([W2] * 4))
+    far = riccati.moments_of(W1 + steps[:, None, None] * move, np.stack([W2] * 4), steps)
     distance = riccati.kernel_distance(far)[1:]
     np.testing.assert_allclose(distance / steps[1:] ** 2, distance[0] / steps[1] ** 2, rtol=1e-2)
 
@@ -107,7 +107,7 @@ def test_strong_imbalance_keeps_the_kernel():
     moved = []
     for imbalance in (0.0, 1.0, 10.0, 100.0):
         weights = riccati.lambda_balanced_weights((3, 3), imbalance, 0.01, 3, rng)
-        moved.append(riccati.kernel_distance(riccati.solve([0.0, 100.0], weights, sigma))[1])
+        moved.append(riccati.kernel_distance(riccati.solve(weights, sigma, [0.0, 100.0]))[1])
     assert (np.diff(moved) < 0).all() and moved[0] > 0.04 and moved[3] < 1e-3
 
 
@@ -115,19 +115,19 @@ def test_strong_imbalance_keeps_the_kernel():
     "call",
     [
         lambda: riccati.lambda_balanced_weights((3, 5), 1.0, 0.1, 4, np.random.default_rng(0)),
-        lambda: riccati.solve([0.0], [np.eye(2), np.array([[1.0, 2.0], [0.0, 1.0]])], np.eye(2)),
+        lambda: riccati.solve([np.eye(2), np.array([[1.0, 2.0], [0.0, 1.0]])], np.eye(2), [0.0]),
         lambda: riccati.lambda_balanced_weights((3, 3), np.nan, 0.1, 3, np.random.default_rng(0)),
         lambda: riccati.lambda_balanced_weights((3, 3), 1.0, np.nan, 3, np.random.default_rng(0)),
         lambda: riccati.lambda_balanced_weights(
             (np.ones((3, 3)),) * 2, 1.0, 0.1, 3, np.random.default_rng(0)
         ),
-        lambda: riccati.solve([-1.0], [np.eye(2), np.eye(2)], np.eye(2)),
-        lambda: riccati.solve([np.inf], [np.eye(2), np.eye(2)], np.eye(2)),
-        lambda: riccati.solve([1.0], [np.eye(2), np.eye(2)], np.eye(2), tau=-1.0),
-        lambda: riccati.solve([1.0], [np.eye(2), np.eye(2)], np.full((2, 2), np.nan)),
-        lambda: riccati.solve([1.0], [np.eye(2), np.eye(2)], np.ones(2)),
-        lambda: riccati.kernel_distance(riccati.solve([0.0], [np.zeros((2, 2))] * 2, np.eye(2))),
-        lambda: riccati.solve([0.0], [np.eye(2), np.eye(2)], np.eye(3)),
+        lambda: riccati.solve([np.eye(2), np.eye(2)], np.eye(2), [-1.0]),
+        lambda: riccati.solve([np.eye(2), np.eye(2)], np.eye(2), [np.inf]),
+        lambda: riccati.solve([np.eye(2), np.eye(2)], np.eye(2), [1.0], tau=-1.0),
+        lambda: riccati.solve([np.eye(2), np.eye(2)], np.full((2, 2), np.nan), [1.0]),
+        lambda: riccati.solve([np.eye(2), np.eye(2)], np.ones(2), [1.0]),
+        lambda: riccati.kernel_distance(riccati.solve([np.zeros((2, 2))] * 2, np.eye(2), [0.0])),
+        lambda: riccati.solve([np.eye(2), np.eye(2)], np.eye(3), [0.0]),
     ],
 )
 def test_impossible_arguments_are_refused(call):
@@ -141,7 +141,7 @@ def test_a_time_costs_the_same_however_long_it_is_and_slow_modes_are_on_time():
     eye = np.eye(4)
     weights = riccati.lambda_balanced_weights((eye, eye), 0.0, a0, 4, np.random.default_rng(0))
     began = time.process_time()
-    maps = riccati.solve(times, weights, np.diag(s)).maps
+    maps = riccati.solve(weights, np.diag(s), times).maps
     assert time.process_time() - began < 1
     expected = mode_strength(times[:, None], s, a0)
     # rounding in the eigenvectors mixes modes by 1e-16 of the strongest
@@ -154,11 +154,11 @@ def test_half_the_time_twice_is_the_whole_time(imbalance):
     sigma = task(4, 5, rng)
     weights = riccati.lambda_balanced_weights((4, 5), imbalance, 0.2, 3, rng)
     for t in (1.0, 40.0, 1e3, 1e6):
-        half = riccati.solve([t / 2], weights, sigma)
+        half = riccati.solve(weights, sigma, [t / 2])
         gram = np.block([[half.inputs[0], half.maps[0].T], [half.maps[0], half.outputs[0]]])
         values, vectors = np.linalg.eigh(gram)
         Q = vectors[:, -3:] * np.sqrt(
             values[-3:]
         )  # weights with these moments, up to a rotation of the hidden layer
-        whole = riccati.solve([t], weights, sigma).maps
-        np.testing.assert_allclose(riccati.solve([t / 2], [Q[:5].T, Q[5:]], sigma).maps, whole, atol=1e-12)
+        whole = riccati.solve(weights, sigma, [t]).maps
+        np.testing.assert_allclose(riccati.solve([Q[:5].T, Q[5:]], sigma, [t / 2]).maps, whole, atol=1e-12)

@@ -58,7 +58,7 @@ def test_hierarchical_data_are_learned_mode_by_mode_as_the_formula_says(hidden):
     basis = modes(*correlations(X, Y))
     depth = len(hidden) + 1
     weights = simulation.decoupled_weights(basis, hidden, 0.05, np.random.default_rng(0))
-    run = simulation.simulate(weights, *correlations(X, Y), dt=2e-3, n_steps=3000, every=30)
+    run = simulation.simulate(weights, *correlations(X, Y), lr=2e-3, n_steps=3000, record_every=30)
     theory = depth_strength(run.times[:, None], basis.s, 0.05, depth, basis.d)
     # Runge-Kutta of order four at dt = 2e-3: its error for the fastest mode is about 1e-8
     assert np.abs(basis.strengths(run.maps) - theory).max() < 1e-6
@@ -70,7 +70,7 @@ def test_strong_modes_are_learned_first():
     X, Y = tasks.hierarchical((3.0, 2.0, 1.5, 1.2))
     basis = modes(*correlations(X, Y))
     weights = simulation.random_weights((8, 30, 15), 1e-3, np.random.default_rng(1))
-    run = simulation.simulate(weights, *correlations(X, Y), dt=5e-2, n_steps=1200, every=4)
+    run = simulation.simulate(weights, *correlations(X, Y), lr=5e-2, n_steps=1200, record_every=4)
     share = basis.strengths(run.maps) * basis.d / basis.s
     half = np.array([np.argmax(column > 0.5) for column in share.T])
     level = np.split(half, [1, 2, 4])  # root, then one, two and four modes of equal strength
@@ -85,7 +85,7 @@ def test_a_mixed_input_correlation_breaks_the_formula():
     for sigma_x in (np.eye(4), factor @ factor.T / 4):
         basis = modes(sigma_yx, sigma_x)
         weights = simulation.decoupled_weights(basis, (4,), 0.05, np.random.default_rng(3))
-        run = simulation.simulate(weights, sigma_yx, sigma_x, dt=1e-2, n_steps=500)
+        run = simulation.simulate(weights, sigma_yx, sigma_x, lr=1e-2, n_steps=500)
         theory = mode_strength(run.times[:, None], basis.s, 0.05, basis.d)
         error.append(np.abs(basis.strengths(run.maps) - theory).max())
     assert error[0] < 1e-6 and error[1] > 1e-2

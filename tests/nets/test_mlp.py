@@ -6,7 +6,7 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 
 from gdln.nets import training
-from gdln.nets.mlp import ACTIVATIONS, MLP, PARAMETRIZATIONS, initial_weights
+from gdln.nets.mlp import ACTIVATIONS, MLP, PARAMETRISATIONS, initial_weights
 from gdln.race import graph
 from gdln.race.nets import GatedNetwork
 
@@ -15,13 +15,13 @@ def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
-def test_a_wide_layer_has_the_variance_its_parametrization_promises(parametrization):
+@pytest.mark.parametrize("parametrisation", PARAMETRISATIONS)
+def test_a_wide_layer_has_the_variance_its_parametrisation_promises(parametrisation):
     n, g = 1000, 1.7
-    net = MLP([n, n, n], parametrization=parametrization, gains=g, generator=rng())
+    net = MLP([n, n, n], parametrisation=parametrisation, gains=g, generator=rng())
     x = torch.ones(1, n, dtype=torch.float64)
     variance = float(net(x, all_layers=True)[0].detach().var())
-    expected = {"plain": n * g**2}.get(parametrization, g**2)
+    expected = {"plain": n * g**2}.get(parametrisation, g**2)
     assert variance == pytest.approx(
         expected, rel=6 * math.sqrt(2 / n)
     )  # variance of 1000 Gaussians, six s.e.
@@ -69,8 +69,8 @@ def test_a_bias_free_network_maps_zero_to_zero(name):
 
 
 def test_biases_have_the_scale_asked_for_in_both_conventions():
-    for parametrization in ("standard", "ntk"):
-        net = MLP([1, 20000], "linear", parametrization, bias_gain=0.5, generator=rng())
+    for parametrisation in ("standard", "ntk"):
+        net = MLP([1, 20000], "linear", parametrisation, bias_gain=0.5, generator=rng())
         bias = net(torch.zeros(1, 1, dtype=torch.float64)).detach()
         assert float(bias.std()) == pytest.approx(0.5, rel=0.03)
 
@@ -92,7 +92,7 @@ def test_networks_work_under_functional_call_and_vmap():
         {"widths": [3, 4, 2], "activation": "step"},
         {"widths": [3, 4, 2], "activation": ["relu", "relu"]},
         {"widths": [3, 4, 2], "gains": [1.0]},
-        {"widths": [3, 4, 2], "parametrization": "mup"},
+        {"widths": [3, 4, 2], "parametrisation": "mup"},
     ],
 )
 def test_bad_architectures_are_refused(arguments):
@@ -147,7 +147,7 @@ def test_the_flow_of_a_gated_network_keeps_what_its_graph_conserves():
     inputs, targets, gates = gated_data()
     net = GatedNetwork(GRAPH, "orthogonal", 0.7, generator=rng())
     X = (tensors(inputs), tensors(gates))
-    run = training.gradient_flow(net, "mse", X, tensors(targets), [0.0, 1.0, 3.0], record=["weights"])
+    run = training.gradient_flow(net, "squared", X, tensors(targets), [0.0, 1.0, 3.0], record=["weights"])
     Q = [graph.conserved(GRAPH, {e: run.weights[f"weights.{e}"][k] for e in GRAPH.edges}) for k in range(3)]
     assert run.loss[-1] < run.loss[0]
     for v in GRAPH.hidden:
@@ -170,7 +170,7 @@ def test_a_gated_network_takes_given_weights_and_refuses_wrong_ones():
     torch.testing.assert_close(first(x, g)["y"], again(x, g)["y"])
     with pytest.raises(ValueError, match="shape"):
         GatedNetwork(GRAPH, weights={**weights, "x->a": np.eye(3)})
-    for bad in ({}, {"weights": {}}, {"parametrization": "ntk", "generator": rng()}):
+    for bad in ({}, {"weights": {}}, {"parametrisation": "ntk", "generator": rng()}):
         with pytest.raises(ValueError, match="need|multipliers"):
             GatedNetwork(GRAPH, **bad)
     with pytest.raises(ValueError, match="inputs of nodes"):
@@ -181,8 +181,8 @@ def test_gated_networks_train_as_an_ensemble():
     inputs, targets, gates = gated_data()
     X, Y = (tensors(inputs), tensors(gates)), tensors(targets)
     nets = [GatedNetwork(GRAPH, generator=rng(s)) for s in range(2)]
-    alone = training.gradient_descent(GatedNetwork(GRAPH, generator=rng(1)), "mse", X, Y, 0.05, 10)
-    together = training.ensemble(nets, "mse", X, Y, 0.05, 10)
+    alone = training.gradient_descent(GatedNetwork(GRAPH, generator=rng(1)), "squared", X, Y, 0.05, 10)
+    together = training.ensemble(nets, "squared", X, Y, 0.05, 10)
     np.testing.assert_allclose(together.loss[1], alone.loss, rtol=1e-10)
     with pytest.raises(ValueError, match="by node"):
-        training.ensemble(nets, "mse", X, Y, 0.05, 1, record=["outputs"])
+        training.ensemble(nets, "squared", X, Y, 0.05, 1, record=["outputs"])

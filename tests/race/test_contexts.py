@@ -8,10 +8,10 @@ from gdln.race.bases import diagonalise
 from gdln.race.reduction import reduce_flow
 
 
-def layers(task, n_hidden, n_seeds=2, scale=0.1, seed=0):
+def layers(task, width, n_seeds=2, scale=0.1, seed=0):
     rng = np.random.default_rng(seed)
-    W1 = scale * rng.standard_normal((n_seeds, n_hidden, task.X.shape[1]))
-    return W1, scale * rng.standard_normal((n_seeds, task.Y.shape[1], n_hidden))
+    W1 = scale * rng.standard_normal((n_seeds, width, task.X.shape[1]))
+    return W1, scale * rng.standard_normal((n_seeds, task.Y.shape[1], width))
 
 
 def test_a_group_of_properties_is_on_only_in_its_context():

@@ -33,7 +33,7 @@ def test_one_frozen_gate_is_linear_relaxation_to_first_order_in_the_step():
     W, c, T = start(n_paths=1)
     errors = []
     for dt in (2e-2, 1e-2):
-        run = lg.simulate_blocks(W, c, T, np.inf, block_time=4.0, n_blocks=1, dt=dt, every=1)
+        run = lg.simulate_blocks(W, c, T, np.inf, block_time=4.0, n_blocks=1, lr=dt, record_every=1)
         errors.append(np.abs(run.loss - run.loss[:, :1] * np.exp(-2 * run.times)).max())
     assert 1.8 < errors[0] / errors[1] < 2.2
 
@@ -52,7 +52,9 @@ def test_unbounded_gates_keep_the_balance_of_gates_and_weights():
     W, c, T = start(n_seeds=1)
     drift = []
     for dt in (1e-2, 5e-3):
-        run = lg.simulate_blocks(W, c, T, 0.5, strength=0.0, n_blocks=1, block_time=3.0, dt=dt, every=1)
+        run = lg.simulate_blocks(
+            W, c, T, 0.5, strength=0.0, n_blocks=1, block_time=3.0, lr=dt, record_every=1
+        )
         final = run.gates[0, -1]
         norm2 = _final_norm(W, c, T, dt)
         change = (norm2 - (W[0] ** 2).sum((1, 2))) / 4 - 0.5 * (final**2 - c[0] ** 2)
@@ -98,5 +100,5 @@ def test_nan_is_blamed_on_the_argument_and_a_divergence_ends_at_once():
         with pytest.raises(ValueError, match=f"^{name} needs finite"):
             lg.simulate_blocks(*given, 0.1)
     with pytest.raises(Diverged, match="diverged at t=") as caught:
-        lg.simulate_blocks(1e3 * W, 1e3 * c, T, 1.0, dt=0.5, block_time=1e4, strength=0.0, every=10**6)
+        lg.simulate_blocks(1e3 * W, 1e3 * c, T, 1.0, lr=0.5, block_time=1e4, strength=0.0, record_every=10**6)
     assert caught.value.time < 100

@@ -128,7 +128,7 @@ def test_single_precision_is_kept(batch):
 def test_an_experiment_learns_its_trained_routes(inputs, relabelling):
     train, test = images.digits().subset(slice(0, 500)).split(400, np.random.default_rng(0))
     run = pathways.experiment(
-        train, test, 3, 2, 0, lr=0.1, n_epochs=15, gain=1.0, hidden=20, inputs=inputs, relabelling=relabelling
+        train, test, 3, 2, 0, lr=0.1, n_epochs=15, gain=1.0, width=20, inputs=inputs, relabelling=relabelling
     )
     assert run.accuracy.shape == (3, 3)
     assert run.trained[-1] > 0.85 > 0.3 > run.trained[0]
@@ -136,7 +136,7 @@ def test_an_experiment_learns_its_trained_routes(inputs, relabelling):
 
 def test_an_experiment_is_repeated_exactly_by_its_seed():
     train, test = images.digits().subset(slice(0, 200)).split(150, np.random.default_rng(0))
-    runs = [pathways.experiment(train, test, 3, 1, 4, lr=0.1, n_epochs=2, hidden=8) for _ in range(2)]
+    runs = [pathways.experiment(train, test, 3, 1, 4, lr=0.1, n_epochs=2, width=8) for _ in range(2)]
     np.testing.assert_array_equal(runs[0].accuracy, runs[1].accuracy)
     with pytest.raises(ValueError, match="unknown inputs"):
         pathways.experiment(train, test, 3, 1, 4, lr=0.1, n_epochs=2, inputs="mirrored")

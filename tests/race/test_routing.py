@@ -16,9 +16,9 @@ def test_swapping_input_and_output_edges_changes_nothing():
     assert np.abs(run.B1 - swapped.B3).max() < 1e-8
 
 
-@pytest.mark.parametrize("n_hidden", [1, 2, 3])
-def test_every_edge_keeps_its_own_constant(n_hidden):
-    run = routing.solve_routing(S[:1], D, 4, (0.3, 0.2, 0.1), np.linspace(0, 60, 61), n_hidden)
+@pytest.mark.parametrize("n_trunk", [1, 2, 3])
+def test_every_edge_keeps_its_own_constant(n_trunk):
+    run = routing.solve_routing(S[:1], D, 4, (0.3, 0.2, 0.1), np.linspace(0, 60, 61), n_trunk)
     for B in (run.B1, run.B3):
         assert np.ptp(4 * B**2 - run.B2**2) < 1e-8
     assert run.strength[-1, 0] == pytest.approx(S[0] / D, rel=1e-6)
@@ -137,7 +137,7 @@ def test_descent_on_one_block_approaches_the_theory_of_sharing_at_first_order():
     "call, message",
     [
         (lambda: routing.solve_routing(S, D, 0, 0.1, [0, 1]), "n_domains needs a number above 0"),
-        (lambda: routing.solve_routing(S, D, 3, 0.1, [0, 1], n_hidden=0), "n_hidden needs a whole number"),
+        (lambda: routing.solve_routing(S, D, 3, 0.1, [0, 1], n_trunk=0), "n_trunk needs a whole number"),
         (lambda: routing.hidden_time(9.0, 0.1, S[0], D, 7), "b2 <= B2 <"),
         (lambda: routing.hidden_time(1.0, 0.1, S[0], D, 7, C=-0.02), "b2\\*\\*2 \\+ C > 0"),
         (lambda: routing.hidden_time(0.05, 0.1, S[0], D, 7), "b2 <= B2 <"),

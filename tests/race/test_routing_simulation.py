@@ -95,10 +95,10 @@ def test_random_codes_of_wide_networks_are_nearly_orthogonal_and_equal_codes_hav
     np.testing.assert_allclose(routing_simulation.code_similarity(same, task), 1.0)
 
 
-@pytest.mark.parametrize("n_hidden", [3, 5, 9])
-def test_start_has_equal_singular_values_at_any_width(rng, n_hidden):
+@pytest.mark.parametrize("width", [3, 5, 9])
+def test_start_has_equal_singular_values_at_any_width(rng, width):
     task = tasks.routing(tasks.circulant_mask(3, 2))
-    weights = routing_simulation.orthogonal_weights(task, n_hidden, 0.2, 2, rng)
+    weights = routing_simulation.orthogonal_weights(task, width, 0.2, 2, rng)
     for W in (weights.encoders, weights.shared, weights.decoders):
         np.testing.assert_allclose(np.linalg.svd(W, compute_uv=False), 0.2)
 
@@ -110,10 +110,10 @@ def test_an_epoch_of_the_paper_takes_the_time_derived_for_its_seven_domains():
 
 def test_bad_settings_and_diverging_runs_are_named(rng):
     task = tasks.routing(tasks.circulant_mask(3, 2))
-    with pytest.raises(ValueError, match="n_hidden"):
+    with pytest.raises(ValueError, match="width"):
         routing_simulation.orthogonal_weights(task, 0, 0.1, 1, rng)
     start = routing_simulation.orthogonal_weights(task, 8, 0.3, 1, rng)
-    with pytest.raises(ValueError, match="dt"):
+    with pytest.raises(ValueError, match="lr"):
         routing_simulation.simulate(start, task, 0.0, 1)
     with pytest.raises(FloatingPointError, match="diverged by step"), np.errstate(all="ignore"):
         routing_simulation.simulate(start, task, 100.0, 50)
@@ -152,20 +152,20 @@ def test_a_decoupled_start_holds_only_the_modes_of_the_task_and_stays_so(rng):
 
 
 def test_a_hidden_layer_too_narrow_for_the_modes_is_refused(rng):
-    with pytest.raises(ValueError, match="need n_hidden >= 4"):
+    with pytest.raises(ValueError, match="need width >= 4"):
         routing_simulation.decoupled_weights(tasks.routing(tasks.circulant_mask(3, 2)), 3, 0.1, rng)
 
 
 def test_orientation_is_not_asked_of_a_hidden_layer_that_cannot_have_one(rng):
     task = tasks.routing(tasks.circulant_mask(3, 2))
-    with pytest.raises(ValueError, match="need n_hidden >= 4"):
+    with pytest.raises(ValueError, match="need width >= 4"):
         routing_simulation.mirrored(routing_simulation.orthogonal_weights(task, 3, 0.2, 1, rng), task)
 
 
-@pytest.mark.parametrize(("M", "n_hidden", "n_seeds"), [(1, 1, 1), (1, 3, 2), (3, 1, 1), (2, 4, 3)])
-def test_the_weights_that_come_in_stay_as_they_are(M, n_hidden, n_seeds, rng):
+@pytest.mark.parametrize(("M", "width", "n_seeds"), [(1, 1, 1), (1, 3, 2), (3, 1, 1), (2, 4, 3)])
+def test_the_weights_that_come_in_stay_as_they_are(M, width, n_seeds, rng):
     task = tasks.routing(np.ones((M, M)))
-    start = routing_simulation.orthogonal_weights(task, n_hidden, 0.5, n_seeds, rng)
+    start = routing_simulation.orthogonal_weights(task, width, 0.5, n_seeds, rng)
     before = {name: w.copy() for name, w in vars(start).items()}
     run = routing_simulation.simulate(start, task, 0.1, 5)
     for name, w in vars(start).items():

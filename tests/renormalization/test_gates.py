@@ -84,7 +84,7 @@ def test_kmeans_gates_find_separated_clusters_and_their_spread(rng):
     family = gates.clusters(X, 4, rng)
     distance = np.linalg.norm(family.centres[:, None] - centres[None], axis=2).min(axis=0)
     assert distance.max() < 5 * 0.7 * np.sqrt(20 / 200)  # standard error of a mean of about 200 points
-    assert abs(family.width - 0.7) < 0.02
+    assert abs(family.bandwidth - 0.7) < 0.02
     owner = family(X).argmax(axis=1)
     assert len({(a, b) for a, b in zip(owner, labels, strict=True)}) == 4
 
@@ -126,9 +126,9 @@ def test_task_gates_refuse_a_silenced_point():
         (lambda r: gates.random_planes(3, 3, r, threshold=np.nan), "finite directions and thresholds"),
         (lambda r: gates.random_planes(3, 3, r, threshold=[0.0, 1.0]), "one threshold or 3"),
         (lambda r: gates.PlaneGates(np.ones((2, 3)), np.zeros(3)), r"thresholds \(n_gates,\)"),
-        (lambda r: gates.ClusterGates(np.eye(3), 0.0), "width"),
+        (lambda r: gates.ClusterGates(np.eye(3), 0.0), "bandwidth"),
         (lambda r: gates.clusters(np.zeros((2, 3)), 5, r), "n_gates <= n_samples = 2"),
-        (lambda r: gates.clusters(np.eye(3), 3, r), "width > 0"),
+        (lambda r: gates.clusters(np.eye(3), 3, r), "bandwidth > 0"),
         (lambda r: gates.task_masks(2, 3, r, fraction=0), "fraction"),
         (lambda r: gates.by_task([3], np.ones((2, 3))), "tasks from 0 to 1"),
         (lambda r: gates.by_task([0], np.ones((2, 3)), np.ones((2, 3))), r"shape \(1, 3\)"),
@@ -158,8 +158,8 @@ def test_cluster_gates_by_hand():
     np.testing.assert_allclose(family([[1.0]]), np.sqrt(2) * np.array([[share, 1 - share]]), rtol=1e-12)
 
 
-def test_the_default_width_of_clusters_is_the_spread_of_a_point_per_input():
+def test_the_default_bandwidth_of_clusters_is_the_spread_of_a_point_per_input():
     # two pairs, each point at distance 1 from its centre, two inputs: s^2 = 1/2
     X = np.array([[0.0, 0.0], [2.0, 0.0], [40.0, 0.0], [42.0, 0.0]])
     family = gates.clusters(X, 2, np.random.default_rng(0))
-    assert family.width == pytest.approx(np.sqrt(0.5), rel=1e-12)
+    assert family.bandwidth == pytest.approx(np.sqrt(0.5), rel=1e-12)

@@ -85,7 +85,7 @@ def test_without_data_the_chains_stay_in_the_prior():
         net.data(X, G),
         sigma2=0.7,
         temperature=1.0,
-        step=0.02,
+        lr=0.02,
         n_steps=4000,
         n_warmup=0,
         generator=generator(),
@@ -103,7 +103,7 @@ def test_a_generator_fixes_the_chains():
     net = langevin.GatedNet(7, 3, 4)
     runs = [
         langevin.sample(
-            net, net.data(X, G), y, net.data(X[:2], G[:2]), sigma2=1.0, temperature=0.5, step=0.01,
+            net, net.data(X, G), y, net.data(X[:2], G[:2]), sigma2=1.0, temperature=0.5, lr=0.01,
             n_steps=60, n_warmup=5, generator=generator(3), n_chains=3,
         )
         for _ in range(2)
@@ -118,7 +118,7 @@ def test_a_step_that_is_too_large_is_refused():
     net = langevin.GatedNet(7, 3, 4)
     with pytest.raises(ValueError, match="smaller step"):
         langevin.sample(
-            net, net.data(X, G), 10 * y, net.data(X, G), sigma2=1.0, temperature=0.1, step=5.0,
+            net, net.data(X, G), 10 * y, net.data(X, G), sigma2=1.0, temperature=0.1, lr=5.0,
             n_steps=400, n_warmup=0, generator=generator(),
         )  # fmt: skip
 
@@ -188,7 +188,7 @@ def test_time_average_of_readout_weights_is_the_order_parameter():
     net = langevin.GatedNet(24, 2, 30)
     chains = langevin.sample(
         net, net.data(task.X, family(task.X)), task.y, net.data(task.X_new, family(task.X_new)), sigma2=0.5,
-        temperature=0.1, step=0.04, n_steps=8000, n_warmup=1000, generator=generator(), n_chains=32, thin=20,
+        temperature=0.1, lr=0.04, n_steps=8000, n_warmup=1000, generator=generator(), n_chains=32, thin=20,
     ).chains  # fmt: skip
     solution, p = generalisation.fit(task, family, width=30, sigma2=0.5, temperature=0.1)
     U = chains.order_parameter
