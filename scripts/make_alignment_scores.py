@@ -21,9 +21,17 @@ def table(scores):
 def measured(width, depth, seed, n_train, checkpoints=None):
     """Scores of one network: after training, or along it at checkpoints, with the loss."""
     torch.set_num_threads(1)
-    task = digits_task(n_train, seed)
+    task = digits_task(n_train, np.random.default_rng(seed))
     options = {} if checkpoints is None else {"checkpoints": checkpoints}
-    scores = measure_alignment(task.x, task.y, width, depth, seed, **options)
+    scores = measure_alignment(
+        task.x,
+        task.y,
+        width,
+        depth,
+        generator=torch.Generator().manual_seed(seed),
+        rng=np.random.default_rng(seed),
+        **options,
+    )
     return table(scores) | ({} if checkpoints is None else {"loss": np.round(scores.loss, 6).tolist()})
 
 

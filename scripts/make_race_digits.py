@@ -12,7 +12,7 @@ from experiment import arguments, runs, save
 from gdln.data import images
 from gdln.race import pathways
 
-COMMON = {"n_domains": 16, "lr": 0.2, "batch_size": 50, "hidden": 64}
+COMMON = {"n_domains": 16, "lr": 0.2, "batch_size": 50, "width": 64}
 LINEAR = {"activation": "linear", "gain": 0.1, "inputs": "permuted", "relabelling": "random"}
 SETTINGS = (
     [{**LINEAR, "n_trained": K} for K in (2, 4, 6, 8, 12)]
@@ -29,7 +29,12 @@ def trained(setting, seed, settings, split, n_epochs, record_every):
     start = time.process_time()
     options = COMMON | settings[setting]
     run = pathways.experiment(
-        *split(seed), seed=seed, n_epochs=n_epochs, record_every=record_every, **options
+        *split(seed),
+        rng=np.random.default_rng(seed),
+        generator=torch.Generator().manual_seed(seed),
+        n_epochs=n_epochs,
+        record_every=record_every,
+        **options,
     )
     return {
         "epochs": run.epochs.tolist(),

@@ -106,8 +106,8 @@ def calls():
 GOOD = calls()
 #: The inner loop, which takes what the checked functions hand it; results; the exception.
 APART = {
-    "recursion", "Kernels", "MomentDerivatives", "MixedDerivatives", "UnstableStepSize", "FlowPrediction", "Run",
-    "Posterior", "LinearRun", "Outcome", "Setting",
+    "recursion", "Kernels", "MomentDerivatives", "MixedDerivatives", "UnstableStepSize", "FlowPrediction",
+    "FunctionTrajectory", "Posterior", "LinearFlow", "BottleneckOutcome", "Setting",
 }  # fmt: skip
 #: Where None is an answer of its own.
 OPTIONAL = {"X2", "fan_in", "z2", "F0", "F0_test", "test_kernel", "stop_below", "test_nngp", "lr",

@@ -5,6 +5,8 @@ import functools
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "gdln").rglob("*.py"))
 
@@ -21,6 +23,7 @@ REPLACED = {
     "epochs": "n_epochs",
     "hidden": "width or widths",
     "n_hidden": "width",
+    "seed": "rng or generator",
     "seeds": "rng or generator",
     "which": "the name of what is chosen",
     "parametrization": "parametrisation",
@@ -31,7 +34,7 @@ REPLACED = {
 #: Where such a word has another meaning.
 ALLOWED = {
     "plotting.py theory_and_simulation.every": "draws each so many points",
-    "race/pathways.py PathwayRun.epochs": "epochs done at each record",
+    "race/pathways.py PathwayTrajectory.epochs": "epochs done at each record",
 }
 
 
@@ -120,6 +123,19 @@ def test_sources_of_randomness_are_named_after_their_kind():
     assert not wrong
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_no_module_makes_a_generator_of_its_own(path):
+    """Only the examples in docstrings do, and scikit-learn's ``random_state``."""
+    made = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-1] in ("default_rng", "manual_seed", "RandomState", "seed")
+    ]
+    allowed = {"gdln/renormalization/estimator.py"}
+    assert not made or path.relative_to(ROOT).as_posix() in allowed
+
+
 def test_options_are_spelt_with_underscores():
     """Defaults and the names in ``{...}`` of docstrings: ``mean_field``, never ``mean-field``."""
     wrong = []
@@ -137,6 +153,34 @@ def test_options_are_spelt_with_underscores():
             if " " not in option
         ]
         wrong += [f"{path} {name}: {o}" for o in options if not re.fullmatch(r"\w[\w.]*", o)]
+    assert not wrong
+
+
+def test_no_two_classes_share_a_name():
+    owners = {}
+    for path, name, node, _ in everything():
+        if isinstance(node, ast.ClassDef):
+            owners.setdefault(name, []).append(path)
+    assert not {name: paths for name, paths in owners.items() if len(paths) > 1}
+
+
+def returned_class(node):
+    """First word of the type in the section Returns."""
+    doc = ast.get_docstring(node) or ""
+    part = re.search(r"^Returns\n-+\n(?:\w+ : )?([\w.]+)", doc, flags=re.M)
+    return part.group(1).split(".")[-1] if part else None
+
+
+def test_solve_returns_a_result_and_simulate_a_trajectory():
+    classes = {name for _, name, node, _ in everything() if isinstance(node, ast.ClassDef)}
+    wrong = []
+    for path, name, node, _ in everything():
+        last = name.split(".")[-1]
+        if not isinstance(node, ast.FunctionDef) or not re.match(r"(solve|simulate)(_|$)", last):
+            continue
+        kind = returned_class(node)
+        if kind not in classes or last.startswith("simulate") and not kind.endswith("Trajectory"):
+            wrong.append(f"{path} {name} returns {kind}")
     assert not wrong
 
 

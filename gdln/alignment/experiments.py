@@ -38,15 +38,15 @@ class DigitsTask:
     labels_test: torch.Tensor
 
 
-def digits_task(n_train, seed, n_validation=297, n_test=500, dtype=torch.float64):
+def digits_task(n_train, rng, n_validation=297, n_test=500, dtype=torch.float64):
     """Draw training, validation and test digits.
 
     Parameters
     ----------
     n_train : int
         Training images.
-    seed : int
-        Seeds the split.
+    rng : numpy.random.Generator
+        Draws the split.
     n_validation, n_test : int, optional
         Other images.
     dtype : torch.dtype, optional
@@ -57,7 +57,7 @@ def digits_task(n_train, seed, n_validation=297, n_test=500, dtype=torch.float64
     task : DigitsTask
         Three disjoint parts.
     """
-    train_set, rest = images.digits().split(n_train, np.random.default_rng(seed))
+    train_set, rest = images.digits().split(n_train, rng)
     if min(n_validation, n_test) < 0 or n_validation + n_test > len(rest):
         raise ValueError(f"only {len(rest)} digits are left for {n_validation} + {n_test}")
     parts = (
@@ -102,7 +102,7 @@ class AlignmentScores:
     moved: np.ndarray
 
 
-def measure_alignment(x, y, width, depth, seed, *, lr=0.3, checkpoints=(300,)):
+def measure_alignment(x, y, width, depth, *, generator, rng, lr=0.3, checkpoints=(300,)):
     """Train one ReLU network by full-batch gradient descent and score its weight changes.
 
     Parameters
@@ -111,8 +111,10 @@ def measure_alignment(x, y, width, depth, seed, *, lr=0.3, checkpoints=(300,)):
         Data.
     width, depth : int
         Units in a hidden layer, number of hidden layers.
-    seed : int
-        Seeds weights and controls.
+    generator : torch.Generator
+        Draws the weights.
+    rng : numpy.random.Generator
+        Draws the shuffled control.
     lr : float, optional
         Learning rate.
     checkpoints : sequence of int, optional
@@ -133,8 +135,7 @@ def measure_alignment(x, y, width, depth, seed, *, lr=0.3, checkpoints=(300,)):
         raise ValueError(f"need increasing checkpoints, at least one step each, got {checkpoints}")
     gains = [1.0] + [math.sqrt(2.0)] * depth
     widths = [x.shape[1], *[width] * depth, y.shape[1]]
-    model = MLP(widths, "relu", "ntk", gains, generator=torch.Generator().manual_seed(seed))
-    rng = np.random.default_rng(seed)
+    model = MLP(widths, "relu", "ntk", gains, generator=generator)
     initial = [W.detach().numpy().copy() for W in model.weights]
     X, Y = x.numpy(), y.numpy()
     inputs = theory.frozen_inputs(initial, gains, X)
@@ -189,7 +190,7 @@ class RuleResult:
     diverged: np.ndarray
 
 
-def train_rule(rule, tasks, width, depth, *, lrs=(0.1, 0.3, 1.0), n_epochs=30, batch_size=50):
+def train_rule(rule, tasks, width, depth, *, generators, lrs=(0.1, 0.3, 1.0), n_epochs=30, batch_size=50):
     """Train one network a task and learning rate by one rule, all learning rates at once.
 
     Parameters
@@ -197,9 +198,11 @@ def train_rule(rule, tasks, width, depth, *, lrs=(0.1, 0.3, 1.0), n_epochs=30, b
     rule : str
         A name in :data:`gdln.alignment.rules.RULES`.
     tasks : sequence of DigitsTask
-        One a seed; number *s* seeds weights, feedback and the order of the data.
+        One a seed.
     width, depth : int
         Units in a hidden layer, number of hidden layers.
+    generators : iterable of (torch.Generator, torch.Generator)
+        A pair a task: the first draws the weights and the order of the data, the second the feedback.
     lrs : sequence of float, optional
         Learning rates.
     n_epochs, batch_size : int, optional
@@ -212,12 +215,13 @@ def train_rule(rule, tasks, width, depth, *, lrs=(0.1, 0.3, 1.0), n_epochs=30, b
     """
     if not len(tasks) or not len(lrs):
         raise ValueError(f"need at least one task and one learning rate, got {len(tasks)} and {len(lrs)}")
+    pairs = list(generators)
+    checks.need(len(pairs) == len(tasks), "generators", f"a pair for each of {len(tasks)} tasks", len(pairs))
     chosen, tables, diverged = [], [], []
-    for seed, task in enumerate(tasks):
-        generator = torch.Generator().manual_seed(seed)
+    for task, (generator, of_feedback) in zip(tasks, pairs, strict=True):
         widths = [task.x.shape[1], *[width] * depth, task.y.shape[1]]
         networks = Perceptrons.draw(widths, 1, generator=generator, dtype=task.x.dtype).repeat(len(lrs))
-        learner = Learner(networks, rule, torch.Generator().manual_seed(1000 + seed))
+        learner = Learner(networks, rule, of_feedback)
         if learner.feedback is not None:  # the same feedback at every learning rate
             learner.feedback = [F[:1].repeat(len(lrs), 1, 1) for F in learner.feedback]
         rates = torch.tensor(lrs, dtype=task.x.dtype)

@@ -15,7 +15,13 @@ import numpy as np
 from gdln import checks
 from gdln.bottleneck.architecture import Bottleneck, Features, composite_kernel
 from gdln.kernels import moments
-from gdln.kernels.function_space import LOSSES, Run, UnstableStepSize, largest_eigenvalue, loss_and_gradient
+from gdln.kernels.function_space import (
+    LOSSES,
+    FunctionTrajectory,
+    UnstableStepSize,
+    largest_eigenvalue,
+    loss_and_gradient,
+)
 from gdln.kernels.gram import gram
 from gdln.kernels.tangent import ACTIVATIONS
 
@@ -134,7 +140,7 @@ def memory(net, X, Y, z0, f0, **options):
 
     Returns
     -------
-    run : Run
+    run : FunctionTrajectory
         The trajectory. Cost of step :math:`t`: :math:`O(n^2 t)` kernel evaluations.
 
     Raises
@@ -168,7 +174,7 @@ def tangent(net, X, Y, z0, f0, **options):
 
     Returns
     -------
-    run : Run
+    run : FunctionTrajectory
         The trajectory.
 
     Raises
@@ -310,7 +316,7 @@ class _Recorder:
         def stack(records):
             return np.array(records) if records else None
 
-        return Run(
+        return FunctionTrajectory(
             np.array(self.steps),
             np.array(self.loss),
             np.array(self.history),

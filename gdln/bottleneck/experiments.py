@@ -17,7 +17,7 @@ LEVELS = (0.3, 0.1, 0.03, 0.01)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BottleneckOutcome:
     """One training run on the clock of the baseline, whose unit is one step of size :attr:`Setting.rate`.
 
     Attributes
@@ -120,7 +120,7 @@ def baseline(setting, layer="infinite", *, loss="squared", label_scale=1.0, hori
 
     Returns
     -------
-    outcome : Outcome
+    outcome : BottleneckOutcome
         Times and test error.
     """
     checks.instance("setting", setting, Setting)
@@ -142,7 +142,7 @@ def baseline(setting, layer="infinite", *, loss="squared", label_scale=1.0, hori
         stop_below=levels[-1] * start,
     )
     error = _error(run.test_outputs[-1], task.Y_test)
-    return Outcome(_times(run.history, start, levels), error, history=run.history / start)
+    return BottleneckOutcome(_times(run.history, start, levels), error, history=run.history / start)
 
 
 def train(
@@ -186,7 +186,7 @@ def train(
 
     Returns
     -------
-    outcome : Outcome
+    outcome : BottleneckOutcome
         Times, test error, and what happened to kernel and representation.
 
     Raises
@@ -233,7 +233,7 @@ def train(
         for z, J in ((run.bottleneck[k], run.jacobian[k]) for k in (0, -1))
     )
     first, last = run.bottleneck[0], run.bottleneck[-1]
-    return Outcome(
+    return BottleneckOutcome(
         _times(run.history, start, levels) / slow,
         _error(run.test_outputs[-1], task.Y_test) if test else np.nan,
         float(np.trace(H) / np.trace(limit)),

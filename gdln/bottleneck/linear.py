@@ -16,7 +16,7 @@ from gdln.integration import integrate
 
 
 @dataclass(frozen=True)
-class LinearRun:
+class LinearFlow:
     """End-to-end map and moments along time.
 
     Attributes
@@ -86,7 +86,7 @@ def flow(A, B, sigma_yx, sigma, c_g, c_f, times, rtol=1e-10, atol=1e-12):
 
     Returns
     -------
-    run : LinearRun
+    run : LinearFlow
         At the given times.
 
     Raises
@@ -112,7 +112,7 @@ def flow(A, B, sigma_yx, sigma, c_g, c_f, times, rtol=1e-10, atol=1e-12):
 
     v = integrate(slope, np.concatenate([A.ravel(), B.ravel()]), times, rtol, atol)
     A, B = v[:, : k * d].reshape(-1, k, d), v[:, k * d :].reshape(-1, d, n)
-    return LinearRun(times, A @ B / root, A @ A.swapaxes(1, 2) / d, B.swapaxes(1, 2) @ B / d)
+    return LinearFlow(times, A @ B / root, A @ A.swapaxes(1, 2) / d, B.swapaxes(1, 2) @ B / d)
 
 
 def moment_flow(W, P, Q, sigma_yx, sigma, c_g, c_f, d, times, rtol=1e-10, atol=1e-12):
@@ -132,7 +132,7 @@ def moment_flow(W, P, Q, sigma_yx, sigma, c_g, c_f, d, times, rtol=1e-10, atol=1
 
     Returns
     -------
-    run : LinearRun
+    run : LinearFlow
         At the given times.
 
     Raises
@@ -167,7 +167,7 @@ def moment_flow(W, P, Q, sigma_yx, sigma, c_g, c_f, d, times, rtol=1e-10, atol=1
         return np.concatenate([x.ravel() for x in slopes])
 
     v = integrate(slope, np.concatenate([x.ravel() for x in (W, P, Q)]), times, rtol, atol)
-    run = LinearRun(times, *_split(v, k, n))
+    run = LinearFlow(times, *_split(v, k, n))
     lowest = np.minimum(np.linalg.eigvalsh(run.P)[:, 0], np.linalg.eigvalsh(run.Q)[:, 0])
     lost = np.flatnonzero(lowest <= -1e-6 * max(np.abs(run.P).max(), np.abs(run.Q).max()))
     if lost.size:

@@ -11,7 +11,7 @@ MODELS = ("three_layer", "shallow")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class GeneralisationOutcome:
     """What a trained network does on new data.
 
     Parameters
@@ -54,7 +54,7 @@ def train_and_test(
 
     Returns
     -------
-    outcome : Outcome
+    outcome : GeneralisationOutcome
         Errors and how far the features moved.
 
     Raises
@@ -72,7 +72,9 @@ def train_and_test(
     run = flow(phi @ phi.T, W @ phi.T, c, y, "relu", [1e5], **options)
     wrong = run.predict(W @ phi_test.T, phi @ phi_test.T) * y_test <= 0
     start = y @ y / (2 * len(y))
-    return Outcome(float(wrong.mean()), run.movement(), float(run.times[-1]), float(run.loss[-1] / start))
+    return GeneralisationOutcome(
+        float(wrong.mean()), run.movement(), float(run.times[-1]), float(run.loss[-1] / start)
+    )
 
 
 def random_feature_error(train, test, rng, n_features=400):

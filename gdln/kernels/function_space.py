@@ -57,7 +57,7 @@ class FlowPrediction:
 
 
 @dataclass(frozen=True)
-class Run:
+class FunctionTrajectory:
     """A training run in function space, at the recorded steps.
 
     Attributes
@@ -367,7 +367,7 @@ def frozen(
 
     Returns
     -------
-    run : Run
+    run : FunctionTrajectory
         The trajectory, without a bottleneck.
 
     Raises
@@ -430,7 +430,7 @@ def frozen(
         F -= lr * apply(kernel, chi)
         if test_kernel is not None:
             F_test -= lr * apply(test_kernel, chi)
-    return Run(
+    return FunctionTrajectory(
         np.array(steps),
         np.array(losses),
         np.array(history),

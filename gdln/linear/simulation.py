@@ -7,6 +7,27 @@ import numpy as np
 from gdln import checks
 
 
+@dataclass(frozen=True)
+class ChainTrajectory:
+    """Scalar weights of a chain along gradient descent.
+
+    Attributes
+    ----------
+    times : ndarray, shape (n_steps + 1,)
+        Steps times ``lr``.
+    weights : ndarray, shape (n_steps + 1, L)
+        Weights, input side first.
+    """
+
+    times: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def strength(self):
+        """Product of the weights, shape (n_steps + 1,)."""
+        return self.weights.prod(axis=1)
+
+
 def simulate_chain(weights, s, lr, n_steps, d=1.0):
     r"""Gradient descent on the scalar weights of a chain.
 
@@ -25,8 +46,8 @@ def simulate_chain(weights, s, lr, n_steps, d=1.0):
 
     Returns
     -------
-    weights : ndarray, shape (n_steps + 1, L)
-        The product over the last axis is the strength.
+    trajectory : ChainTrajectory
+        Start and every step.
 
     Raises
     ------
@@ -47,7 +68,7 @@ def simulate_chain(weights, s, lr, n_steps, d=1.0):
         path[i + 1] = b + lr * (s - d * b.prod()) * others
         if not np.isfinite(path[i + 1]).all():
             raise checks.Diverged(f"weights diverged by step {i + 1}; lr={lr} is too large", step=i + 1)
-    return path
+    return ChainTrajectory(lr * np.arange(n_steps + 1), path)
 
 
 def decoupled_weights(basis, widths, a0, rng):
@@ -108,7 +129,7 @@ def random_weights(widths, deviation, rng):
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class LinearTrajectory:
     """Weights along a simulation.
 
     Attributes
@@ -157,7 +178,7 @@ def simulate(weights, sigma_yx, sigma_x, lr, n_steps, record_every=1, method="rk
 
     Returns
     -------
-    trajectory : Trajectory
+    trajectory : LinearTrajectory
         Recorded weights.
 
     Raises
@@ -198,7 +219,7 @@ def simulate(weights, sigma_yx, sigma_x, lr, n_steps, record_every=1, method="rk
         if step % record_every == 0:
             kept.append(weights)
             steps.append(step)
-    return Trajectory(lr * np.array(steps), [np.stack(layer) for layer in zip(*kept, strict=True)])
+    return LinearTrajectory(lr * np.array(steps), [np.stack(layer) for layer in zip(*kept, strict=True)])
 
 
 def _weight_slope(weights, sigma_yx, sigma_x, rates):

@@ -14,7 +14,7 @@ RECORDS = ("weights", "singular_values", "outputs")
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class TrainingTrajectory:
     """What a training run recorded; an ensemble's arrays have the members first, all but steps and times.
 
     Attributes
@@ -91,7 +91,7 @@ def gradient_descent(
 
     Returns
     -------
-    trajectory : Trajectory
+    trajectory : TrainingTrajectory
         Losses and what else was asked for.
 
     Raises
@@ -146,7 +146,7 @@ def gradient_flow(model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=
 
     Returns
     -------
-    trajectory : Trajectory
+    trajectory : TrainingTrajectory
         Recorded at ``times``.
 
     Raises
@@ -231,7 +231,7 @@ def ensemble(
 
     Returns
     -------
-    trajectory : Trajectory
+    trajectory : TrainingTrajectory
         Arrays of shape (n_members, n_records, ...).
 
     Raises
@@ -318,7 +318,7 @@ def _joined(runs):
         return np.concatenate(list(arrays))
 
     first = runs[0]
-    return Trajectory(
+    return TrainingTrajectory(
         steps=first.steps,
         times=first.times,
         loss=join(run.loss for run in runs),
@@ -331,7 +331,7 @@ def _joined(runs):
 
 
 class _Recorder:
-    """Collects records and turns them into one Trajectory."""
+    """Collects records and turns them into one TrainingTrajectory."""
 
     def __init__(self, record, lr):
         self.record, self.lr = tuple(record), lr
@@ -357,7 +357,7 @@ class _Recorder:
             return np.moveaxis(array, 0, 1) if members else array
 
         steps = np.array(self.steps)
-        return Trajectory(
+        return TrainingTrajectory(
             steps=steps,
             times=self.lr * steps if times is None else times,
             loss=stack(self.loss),

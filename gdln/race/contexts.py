@@ -131,6 +131,23 @@ def module_network(task, gates, width):
     return graph, correlations(graph, {"x": task.X}, {"y": task.Y}, opened)
 
 
+@dataclass(frozen=True)
+class GatesTrajectory:
+    """Losses of two-layer networks with given gates.
+
+    Attributes
+    ----------
+    steps, times : ndarray, shape (n_records,)
+        Steps taken, and their number times ``lr``.
+    loss : ndarray, shape (n_seeds, n_records)
+        Losses.
+    """
+
+    steps: np.ndarray
+    times: np.ndarray
+    loss: np.ndarray
+
+
 def simulate_gates(W1, W2, gates, task, lr, n_steps, record_every=1):
     r"""Full-batch gradient descent of two-layer networks whose gates are given.
 
@@ -153,8 +170,8 @@ def simulate_gates(W1, W2, gates, task, lr, n_steps, record_every=1):
 
     Returns
     -------
-    loss : ndarray, shape (n_seeds, n_records)
-        Losses.
+    trajectory : GatesTrajectory
+        Losses of all seeds.
 
     Raises
     ------
@@ -182,7 +199,8 @@ def simulate_gates(W1, W2, gates, task, lr, n_steps, record_every=1):
             back = gates * (error @ W2)
             W2 += lr / n * error.swapaxes(-1, -2) @ hidden
             W1 += lr / n * back.swapaxes(-1, -2) @ task.X
-    return np.stack(losses, axis=1)
+    steps = np.arange(0, n_steps + 1, record_every)
+    return GatesTrajectory(steps, lr * steps, np.stack(losses, axis=1))
 
 
 def relu_gates(W1, task):

@@ -14,7 +14,7 @@ from gdln import checks
 
 
 @dataclass(frozen=True)
-class BlockedRun:
+class BlockedTrajectory:
     """What a run through the blocks recorded; the seeds come first.
 
     Attributes
@@ -119,7 +119,7 @@ def simulate_blocks(
 
     Returns
     -------
-    run : BlockedRun
+    run : BlockedTrajectory
         Records, before the step.
 
     Raises
@@ -169,7 +169,7 @@ def simulate_blocks(
         W += lr / tau_w * c[..., None, None] * error[:, None]
         c += lr / tau_c * push
     times, gates, loss, alignment, blocks = zip(*records, strict=True)
-    return BlockedRun(
+    return BlockedTrajectory(
         np.array(times), np.stack(gates, 1), np.stack(loss, 1), np.stack(alignment, 1), np.array(blocks)
     )
 
@@ -179,7 +179,7 @@ def switch_loss(run, window):
 
     Parameters
     ----------
-    run : BlockedRun
+    run : BlockedTrajectory
         A run.
     window : float
         Length of the window.

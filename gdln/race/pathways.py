@@ -98,7 +98,7 @@ class PathwayNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class PathwayRun:
+class PathwayTrajectory:
     """What the training of a pathway network recorded.
 
     Attributes
@@ -278,7 +278,7 @@ def train(
 
     Returns
     -------
-    run : PathwayRun
+    run : PathwayTrajectory
         Losses and accuracies.
 
     Raises
@@ -340,7 +340,7 @@ def train(
     steps, loss, tables = zip(*records, strict=True)
     trained = [table[mask].mean() for table in tables]
     untrained = [table[~mask].mean() if (~mask).any() else math.nan for table in tables]
-    return PathwayRun(
+    return PathwayTrajectory(
         epochs=np.array(steps),
         loss=np.array(loss),
         trained=np.array(trained),
@@ -355,8 +355,9 @@ def experiment(
     test_set,
     n_domains,
     n_trained,
-    seed,
     *,
+    rng,
+    generator,
     lr,
     n_epochs,
     gain=0.1,
@@ -377,8 +378,10 @@ def experiment(
         Images.
     n_domains, n_trained : int
         Domains on either side, and trained outputs for each input domain.
-    seed : int
-        Seeds domains, mask, weights and the order of the images.
+    rng : numpy.random.Generator
+        Draws domains and mask.
+    generator : torch.Generator
+        Draws weights and the order of the images.
     lr, n_epochs, batch_size, record_every
         As in :func:`train`; momentum 0.9.
     gain, activation : float, str
@@ -392,7 +395,7 @@ def experiment(
 
     Returns
     -------
-    run : PathwayRun
+    run : PathwayTrajectory
         Losses and accuracies.
 
     Raises
@@ -402,7 +405,6 @@ def experiment(
     """
     if inputs not in ("permuted", "rotated") or relabelling not in ("random", "lexicographic"):
         raise ValueError(f"unknown inputs {inputs!r} or relabelling {relabelling!r}")
-    rng = np.random.default_rng(seed)
     orders = images.pixel_permutations(n_domains, train_set.X.shape[1], rng)
     n_classes = int(max(train_set.labels.max(), test_set.labels.max())) + 1
     if relabelling == "random":
@@ -419,7 +421,6 @@ def experiment(
             x = images.rotated_inputs(base, n_domains)
         return torch.from_numpy(x), torch.from_numpy(names[:, base.labels])
 
-    generator = torch.Generator().manual_seed(seed)
     widths = (train_set.X.shape[1], width, width, n_classes)
     network = PathwayNetwork(
         n_domains, n_domains, widths, activation, gain, generator=generator, dtype=torch.float32

@@ -86,7 +86,7 @@ def backpropagate(graph, weights, inputs, targets, gates=None):
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class GraphTrajectory:
     """Weights along gradient flow.
 
     Parameters
@@ -124,7 +124,7 @@ def simulate(graph, weights, inputs, targets, times, gates=None, tau=1.0, rtol=1
 
     Returns
     -------
-    run : Trajectory
+    run : GraphTrajectory
         Loss and weights at ``times``.
 
     Raises
@@ -179,7 +179,7 @@ def simulate(graph, weights, inputs, targets, times, gates=None, tau=1.0, rtol=1
     states = states[:, back]
     values = np.array([_chain_rule(graph, unpack(y), inputs, targets, columns, n)[0] for y in states.T])
     stacked = {e: np.moveaxis(W, -1, 0) for e, W in unpack(states).items()}
-    return Trajectory(times, values, stacked)
+    return GraphTrajectory(times, values, stacked)
 
 
 def _run(graph, weights, inputs, columns):

@@ -19,7 +19,7 @@ from gdln.race.graph import GatedGraph, path_product
 
 
 @dataclass(frozen=True)
-class ReducedRun:
+class ReducedSolution:
     """Solution of a reduction.
 
     Attributes
@@ -160,7 +160,7 @@ class Reduction:
 
         Returns
         -------
-        run : ReducedRun
+        run : ReducedSolution
             Strengths and loss at ``times``.
 
         Raises
@@ -179,7 +179,7 @@ class Reduction:
             return self.velocity(state.reshape(shape)).ravel() / tau
 
         B = integrate(slope, start, times, rtol, atol).reshape(-1, *shape)
-        return ReducedRun(times, B, self.path_strengths(B), self.loss(B))
+        return ReducedSolution(times, B, self.path_strengths(B), self.loss(B))
 
     def conserved(self, B):
         r"""Per hidden node, :math:`\sum_{e\to v}B_e^2-\sum_{v\to e}B_e^2`, shape (..., n_modes)."""

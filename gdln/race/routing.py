@@ -16,7 +16,7 @@ from gdln.linear.modes import depth_time
 
 
 @dataclass(frozen=True)
-class RoutingRun:
+class RoutingSolution:
     """Strengths of one routing network.
 
     Attributes
@@ -73,7 +73,7 @@ def solve_routing(S, D, n_domains, b0, times, n_trunk=1, tau=1.0, rtol=1e-11, at
 
     Returns
     -------
-    run : RoutingRun
+    run : RoutingSolution
         Strengths at ``times``.
 
     Raises
@@ -98,7 +98,23 @@ def solve_routing(S, D, n_domains, b0, times, n_trunk=1, tau=1.0, rtol=1e-11, at
         return np.concatenate([B3 * trunk * error / n_domains, inner * error, trunk * B1 * error / n_domains])
 
     B1, B2, B3 = np.moveaxis(integrate(slope, start.ravel(), times, rtol, atol).reshape(-1, 3, S.size), 1, 0)
-    return RoutingRun(times, B1, B2, B3, n_trunk)
+    return RoutingSolution(times, B1, B2, B3, n_trunk)
+
+
+@dataclass(frozen=True)
+class HiddenSolution:
+    """Strength of the hidden edge of a routing network.
+
+    Attributes
+    ----------
+    times : ndarray, shape (n_times,)
+        Times.
+    B2 : ndarray, shape (n_times, n_modes)
+        Strength.
+    """
+
+    times: np.ndarray
+    B2: np.ndarray
 
 
 def solve_hidden(S, D, n_domains, C, b2, times, tau=1.0, rtol=1e-11, atol=1e-14):
@@ -121,8 +137,8 @@ def solve_hidden(S, D, n_domains, C, b2, times, tau=1.0, rtol=1e-11, atol=1e-14)
 
     Returns
     -------
-    B2 : ndarray, shape (n_times, n_modes)
-        Saxe et al. (2022), their eq. (15).
+    solution : HiddenSolution
+        Strength at ``times``. Saxe et al. (2022), their eq. (15).
 
     Raises
     ------
@@ -133,12 +149,13 @@ def solve_hidden(S, D, n_domains, C, b2, times, tau=1.0, rtol=1e-11, atol=1e-14)
     """
     n_domains, tau = checks.positive("n_domains", n_domains), checks.positive("tau", tau)
     S, D, C, b2 = _modes(S=S, D=D, C=C, b2=b2)
+    times = checks.times("times", times, ndim=1, ordered=True, least=None)
 
     def slope(t, B2):
         partners = (B2**2 + C) / n_domains
         return partners * (S - B2 * partners * D) / tau
 
-    return integrate(slope, b2, times, rtol, atol)
+    return HiddenSolution(times, integrate(slope, b2, times, rtol, atol))
 
 
 def hidden_limit(S, D, n_domains, C=0.0):
@@ -395,7 +412,7 @@ def solve_sharing(S, D, n_domains, n_shared, b0, times, tau=1.0):
 
     Returns
     -------
-    run : RoutingRun
+    run : RoutingSolution
         Saxe et al. (2022), their eq. (16)-(17).
     """
     partners, slowness = sharing(n_shared, n_domains)
@@ -434,7 +451,7 @@ def speed_up_limit(n_shared):
 
 
 @dataclass(frozen=True)
-class SharedRun:
+class SharingSolution:
     """Strengths of a shared path and of the dedicated ones beside it.
 
     Attributes
@@ -481,7 +498,7 @@ def solve_shared_and_dedicated(S, D, n_domains, b0, times, tau=1.0, rtol=1e-11, 
 
     Returns
     -------
-    run : SharedRun
+    run : SharingSolution
         Derived in chapter "The race".
 
     Raises
@@ -506,4 +523,4 @@ def solve_shared_and_dedicated(S, D, n_domains, b0, times, tau=1.0, rtol=1e-11, 
         )
 
     s1, s2, d1, d2 = np.moveaxis(integrate(slope, start, times, rtol, atol).reshape(-1, 4, S.size), 1, 0)
-    return SharedRun(times, s2 * s1**2, d2 * d1**2)
+    return SharingSolution(times, s2 * s1**2, d2 * d1**2)

@@ -32,7 +32,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class RoutingRun:
+class RoutingTrajectory:
     """What the training of routing networks recorded.
 
     Attributes
@@ -289,7 +289,7 @@ def simulate(weights, task, lr, n_steps, record_every=1, singular_values=False):
 
     Returns
     -------
-    run : RoutingRun
+    run : RoutingTrajectory
         Errors along training, and the weights at the end.
 
     Raises
@@ -346,7 +346,7 @@ def simulate(weights, task, lr, n_steps, record_every=1, singular_values=False):
     errors = np.stack(errors, axis=1)
     trained = errors[..., mask].mean(axis=-1)
     nothing = np.full(errors.shape[:2], math.nan)
-    return RoutingRun(
+    return RoutingTrajectory(
         steps=np.array(steps),
         times=lr * np.array(steps),
         trained=trained,

@@ -17,6 +17,22 @@ from gdln.race.reduction import Reduction, start_strengths
 
 
 @dataclass(frozen=True)
+class TreeSolution:
+    """Strengths of all edges of a tree.
+
+    Attributes
+    ----------
+    times : ndarray, shape (n_times,)
+        Times.
+    B : ndarray, shape (n_times, n_edges, n_modes)
+        Strengths.
+    """
+
+    times: np.ndarray
+    B: np.ndarray
+
+
+@dataclass(frozen=True)
 class PathwayTree:
     r"""A tree of input edges, a trunk, a tree of output edges; every route is trained equally often.
 
@@ -135,8 +151,8 @@ class PathwayTree:
 
         Returns
         -------
-        B : ndarray, shape (n_times, n_edges, n_modes)
-            Strengths.
+        solution : TreeSolution
+            Strengths at ``times``.
 
         Raises
         ------
@@ -148,11 +164,12 @@ class PathwayTree:
         shape = (self.n_edges, self.S.size)
         tau = checks.positive("tau", tau)
         start = start_strengths(B0, shape).ravel()
+        times = checks.times("times", times, ndim=1, ordered=True, least=None)
 
         def slope(t, state):
             return self.velocity(state.reshape(shape)).ravel() / tau
 
-        return integrate(slope, start, times, rtol, atol).reshape(-1, *shape)
+        return TreeSolution(times, integrate(slope, start, times, rtol, atol).reshape(-1, *shape))
 
     def path_by_path(self):
         """The same tree as a :class:`gdln.race.reduction.Reduction`, which lists every path."""

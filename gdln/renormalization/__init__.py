@@ -13,14 +13,22 @@ they draw and warns where it is not to be trusted.
 
 from gdln.renormalization.gates import by_task, clusters, constant, random_planes
 from gdln.renormalization.kernels import GatedKernel, KernelStack, capacity, input_kernel, path_features
-from gdln.renormalization.saddle import Errors, Prediction, Solution, action, gp_limit, solve, width_path
+from gdln.renormalization.saddle import (
+    Errors,
+    Prediction,
+    SaddleSolution,
+    action,
+    gp_limit,
+    solve,
+    width_path,
+)
 
 __all__ = [
     "Errors",
     "GatedKernel",
     "KernelStack",
     "Prediction",
-    "Solution",
+    "SaddleSolution",
     "action",
     "by_task",
     "capacity",

@@ -121,7 +121,11 @@ class Problem:
             self._set_units(self._lowest_scale())
             return np.zeros(sum(len(s) for s in self.scales))
         if np.isscalar(start):
-            _need(isinstance(start, int | float | np.number), "a number, Solution or order parameters", start)
+            _need(
+                isinstance(start, int | float | np.number),
+                "a number, SaddleSolution or order parameters",
+                start,
+            )
             _need(np.isfinite(start) and start > 0, "a positive multiple of the infinite-width point", start)
             U = [start * u for u in self.infinite_width()]
         else:

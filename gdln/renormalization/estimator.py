@@ -40,7 +40,7 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
 
     Attributes
     ----------
-    solution_ : Solution
+    solution_ : SaddleSolution
         Saddle point, see :mod:`gdln.renormalization.saddle`.
     order_parameter_ : ndarray
         Its order parameter of the first layer.

@@ -26,7 +26,7 @@ def fit(task, gates, *, width, sigma2=1.0, temperature=0.0, depth=1):
 
     Returns
     -------
-    solution : gdln.renormalization.saddle.Solution
+    solution : gdln.renormalization.saddle.SaddleSolution
     prediction : gdln.renormalization.saddle.Prediction
     """
     G, G_new = _values(task, gates)

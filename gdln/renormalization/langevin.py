@@ -22,7 +22,7 @@ from gdln.renormalization.chains import Chains, require_arviz, summary
 
 
 @dataclass(frozen=True)
-class Run:
+class LangevinRun:
     """Langevin chains with what they cost.
 
     Attributes
@@ -229,7 +229,7 @@ def sample(
 
     Returns
     -------
-    run : Run
+    run : LangevinRun
 
     Raises
     ------
@@ -265,7 +265,7 @@ def sample(
     outputs, U = (torch.stack(x, dim=1).double().numpy() for x in (outputs, U))
     chains = summary(outputs, None, U, float(torch.stack(loss).mean()))
     chains.health.warn()
-    return Run(chains, seconds)
+    return LangevinRun(chains, seconds)
 
 
 class Ensemble:

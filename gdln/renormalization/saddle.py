@@ -9,7 +9,7 @@ Given order parameters :math:`U_1,\dots,U_L` the network is a Gaussian process w
 
 Kernels are objects that map :math:`U_1` to :math:`K` and back (:class:`~gdln.renormalization.kernels.GatedKernel`,
 :class:`~gdln.renormalization.kernels.KernelStack`);
-:func:`solve` finds the saddle point and returns a :class:`Solution` that predicts.
+:func:`solve` finds the saddle point and returns a :class:`SaddleSolution` that predicts.
 """
 
 import warnings
@@ -49,7 +49,7 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Solution:
+class SaddleSolution:
     r"""A stationary point of the action and what follows from it.
 
     Attributes
@@ -242,19 +242,19 @@ def solve(
         another value is refused; for a kernel from elsewhere it is 1 by default.
     temperature : float, optional
         :math:`T\ge0`, variance of the label noise.
-    start : float, Solution or sequence of ndarray, optional
+    start : float, SaddleSolution or sequence of ndarray, optional
         A multiple of the infinite-width point, a neighbouring solution (warm start, with its curvature), or
         order parameters :math:`U_1,\dots,U_L`. By default the lowest multiple of the infinite-width point.
     method : {"auto", "mm"}, optional
         ``"mm"`` takes majorise-minimise steps only: the action never rises, but the last digits come slowly.
     tolerance : float, optional
-        Largest ``gradient`` of the result, see :class:`Solution`.
+        Largest ``gradient`` of the result, see :class:`SaddleSolution`.
     max_evaluations : int, optional
         Limit on evaluations of the action; reaching it gives a RuntimeWarning and ``converged=False``.
 
     Returns
     -------
-    solution : Solution
+    solution : SaddleSolution
 
     Raises
     ------
@@ -280,7 +280,7 @@ def solve(
     """
     _need(tolerance > 0, "tolerance > 0", tolerance)
     _need(method in ("auto", "mm"), "method 'auto' or 'mm'", method)
-    neighbour = start if isinstance(start, Solution) and start.kernel.dims == kernel.dims else None
+    neighbour = start if isinstance(start, SaddleSolution) and start.kernel.dims == kernel.dims else None
     problem = Problem(
         kernel, y, widths, sigma2, temperature, None if neighbour is None else neighbour._log_ratios
     )
@@ -288,7 +288,7 @@ def solve(
         return gp_limit(kernel, y, sigma2=sigma2, temperature=temperature)
     _need(method == "auto" or all(problem.finite), "finite widths for method 'mm'", widths)
     if neighbour is None:
-        theta, memory = problem.start(start.U if isinstance(start, Solution) else start), ()
+        theta, memory = problem.start(start.U if isinstance(start, SaddleSolution) else start), ()
     else:
         theta, memory = problem.coordinates(start.U), start._memory
     return _solve(problem, theta, memory, method == "mm", tolerance, max_evaluations)
@@ -306,7 +306,7 @@ def width_path(kernel, y, *, widths, sigma2=None, temperature=0.0, tolerance=1e-
 
     Returns
     -------
-    solutions : list of Solution
+    solutions : list of SaddleSolution
         One a width. Coordinates are extrapolated by a parabola in :math:`\log N`, and the curvature that L-BFGS
         has learned is handed on.
     """
@@ -339,7 +339,7 @@ def gp_limit(kernel, y, *, sigma2=None, temperature=0.0):
 
     Returns
     -------
-    solution : Solution
+    solution : SaddleSolution
         With infinite ``widths``; its action is the data part alone.
     """
     problem = Problem(kernel, y, np.inf, sigma2, temperature)
@@ -414,7 +414,7 @@ def _solve(problem, theta, memory, majorise_only, tolerance, max_evaluations):
 
 
 def _solution(problem, point, history, converged, memory=()):
-    return Solution(
+    return SaddleSolution(
         point.U,
         float(point.action),
         point.gradient,

@@ -19,12 +19,20 @@ from gdln.alignment.rules import Learner
 GAINS = [1.0, 2**0.5, 2**0.5]
 
 
+def sources(seed):
+    return {"rng": np.random.default_rng(seed), "generator": torch.Generator().manual_seed(seed)}
+
+
+def pairs(n):
+    return [tuple(torch.Generator().manual_seed(k + s) for k in (0, 1000)) for s in range(n)]
+
+
 def test_alignment_grows_and_weights_become_lazy_with_width():
     scores = []
     for width in (32, 256):
         runs = [
-            measure_alignment(t.x, t.y, width, 3, s)
-            for s, t in enumerate(digits_task(100, s) for s in range(2))
+            measure_alignment(t.x, t.y, width, 3, **sources(s))
+            for s, t in enumerate(digits_task(100, np.random.default_rng(s)) for s in range(2))
         ]
         scores.append(runs)
     for name in ("gram", "cosine", "hebbian"):
@@ -36,16 +44,16 @@ def test_alignment_grows_and_weights_become_lazy_with_width():
 
 
 def test_checkpoints_continue_one_run():
-    task = digits_task(50, 0)
-    once = measure_alignment(task.x, task.y, 16, 2, 0, checkpoints=(20,))
-    twice = measure_alignment(task.x, task.y, 16, 2, 0, checkpoints=(7, 20))
+    task = digits_task(50, np.random.default_rng(0))
+    once = measure_alignment(task.x, task.y, 16, 2, **sources(0), checkpoints=(20,))
+    twice = measure_alignment(task.x, task.y, 16, 2, **sources(0), checkpoints=(7, 20))
     assert np.allclose(once.gram[0], twice.gram[1], atol=1e-12)
     assert np.allclose(once.loss[0], twice.loss[1], atol=1e-12)
 
 
 def test_the_first_step_is_predicted_exactly():
-    task = digits_task(50, 0)
-    scores = measure_alignment(task.x, task.y, 16, 3, 0, checkpoints=(1,))
+    task = digits_task(50, np.random.default_rng(0))
+    scores = measure_alignment(task.x, task.y, 16, 3, **sources(0), checkpoints=(1,))
     assert np.abs(scores.cosine - 1).max() < 1e-12
 
 
@@ -68,7 +76,7 @@ def test_wide_networks_follow_the_integrated_error_in_closed_form():
 
 
 def test_feedback_signals_lose_their_overlap_with_the_gradient_as_the_width_grows():
-    x = digits_task(60, 0).x
+    x = digits_task(60, np.random.default_rng(0)).x
     overlaps = []
     for width in (64, 4096):
         net = Perceptrons.draw([64, width, width, 1], 1, generator=torch.Generator().manual_seed(0))
@@ -82,9 +90,11 @@ def test_feedback_signals_lose_their_overlap_with_the_gradient_as_the_width_grow
 
 
 def test_align_needs_width_and_feedback_does_not_profit_from_it():
-    tasks = [digits_task(1000, s, dtype=torch.float32) for s in range(2)]
+    tasks = [digits_task(1000, np.random.default_rng(s), dtype=torch.float32) for s in range(2)]
     acc = {
-        (rule, width): train_rule(rule, tasks, width, 3, n_epochs=20, lrs=(0.1, 1.0)).accuracy.mean()
+        (rule, width): train_rule(
+            rule, tasks, width, 3, generators=pairs(2), n_epochs=20, lrs=(0.1, 1.0)
+        ).accuracy.mean()
         for rule in ("backprop", "align_zero", "readout")
         for width in (16, 256)
     }
@@ -94,15 +104,17 @@ def test_align_needs_width_and_feedback_does_not_profit_from_it():
 
 
 def test_bad_input_is_refused():
-    task = digits_task(50, 0)
+    task = digits_task(50, np.random.default_rng(0))
     with pytest.raises(ValueError, match="increasing"):
-        measure_alignment(task.x, task.y, 8, 2, 0, checkpoints=(5, 5))
+        measure_alignment(task.x, task.y, 8, 2, **sources(0), checkpoints=(5, 5))
     with pytest.raises(ValueError, match="digits are left"):
-        digits_task(1700, 0)
+        digits_task(1700, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="generators needs a pair for each of 2 tasks"):
+        train_rule("backprop", [task, task], 8, 2, generators=pairs(3))
 
 
 def test_the_running_prediction_is_the_full_batch_formula():
-    task = digits_task(50, 0)
+    task = digits_task(50, np.random.default_rng(0))
     net = Perceptrons.draw([64, 20, 10], 1, generator=torch.Generator().manual_seed(0))
     W0 = [W[0].numpy().copy() for W in net.weights]
     again = Perceptrons([torch.from_numpy(W)[None].clone() for W in W0], net.multipliers, net.activations)
@@ -119,7 +131,7 @@ def test_the_running_prediction_is_the_full_batch_formula():
 
 
 def test_alignment_of_convolutional_networks_grows_with_width():
-    task = digits_task(200, 0, dtype=torch.float32)
+    task = digits_task(200, np.random.default_rng(0), dtype=torch.float32)
     x = digit_images(task)[0]
     cosines = []
     for channels in (4, 48):

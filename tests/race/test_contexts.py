@@ -53,7 +53,7 @@ def test_one_step_of_fixed_gates_is_the_path_sum_gradient():
     lr = 1e-2
     slope = graph.gradient(statistics, weights)
     after = {e: w - lr * slope[e] for e, w in weights.items()}
-    loss = contexts.simulate_gates(W1, W2, np.repeat(gates, 4, axis=1), task, lr, 1)
+    loss = contexts.simulate_gates(W1, W2, np.repeat(gates, 4, axis=1), task, lr, 1).loss
     expected = [graph.loss(statistics, weights), graph.loss(statistics, after)]
     np.testing.assert_allclose(loss[0], expected, rtol=1e-12)
 

@@ -123,23 +123,39 @@ def test_single_precision_is_kept(batch):
     assert all(g.dtype == torch.float32 for g in gradients)
 
 
+def sources(seed):
+    return {"rng": np.random.default_rng(seed), "generator": torch.Generator().manual_seed(seed)}
+
+
 @pytest.mark.parametrize("inputs", ["permuted", "rotated"])
 @pytest.mark.parametrize("relabelling", ["random", "lexicographic"])
 def test_an_experiment_learns_its_trained_routes(inputs, relabelling):
     train, test = images.digits().subset(slice(0, 500)).split(400, np.random.default_rng(0))
     run = pathways.experiment(
-        train, test, 3, 2, 0, lr=0.1, n_epochs=15, gain=1.0, width=20, inputs=inputs, relabelling=relabelling
+        train,
+        test,
+        3,
+        2,
+        **sources(0),
+        lr=0.1,
+        n_epochs=15,
+        gain=1.0,
+        width=20,
+        inputs=inputs,
+        relabelling=relabelling,
     )
     assert run.accuracy.shape == (3, 3)
     assert run.trained[-1] > 0.85 > 0.3 > run.trained[0]
 
 
-def test_an_experiment_is_repeated_exactly_by_its_seed():
+def test_an_experiment_is_repeated_exactly_by_its_generators():
     train, test = images.digits().subset(slice(0, 200)).split(150, np.random.default_rng(0))
-    runs = [pathways.experiment(train, test, 3, 1, 4, lr=0.1, n_epochs=2, width=8) for _ in range(2)]
+    runs = [
+        pathways.experiment(train, test, 3, 1, **sources(4), lr=0.1, n_epochs=2, width=8) for _ in range(2)
+    ]
     np.testing.assert_array_equal(runs[0].accuracy, runs[1].accuracy)
     with pytest.raises(ValueError, match="unknown inputs"):
-        pathways.experiment(train, test, 3, 1, 4, lr=0.1, n_epochs=2, inputs="mirrored")
+        pathways.experiment(train, test, 3, 1, **sources(4), lr=0.1, n_epochs=2, inputs="mirrored")
 
 
 def test_bad_settings_are_refused(batch):
@@ -178,7 +194,7 @@ def test_permuted_domains_reorder_pixels_and_rotated_ones_do_not(monkeypatch):
     parts = base.split(30, np.random.default_rng(0))[0], base.subset(slice(5))
     monkeypatch.setattr(pathways, "train", lambda network, x, *rest, **options: x.numpy())
     made = {
-        inputs: pathways.experiment(*parts, 3, 1, seed=0, lr=0.1, n_epochs=1, inputs=inputs)
+        inputs: pathways.experiment(*parts, 3, 1, **sources(0), lr=0.1, n_epochs=1, inputs=inputs)
         for inputs in ("permuted", "rotated")
     }
     X = parts[0].X.astype(np.float32)

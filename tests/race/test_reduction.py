@@ -64,7 +64,7 @@ def test_factorised_sums_equal_the_sum_over_all_paths(n_trunk):
 def test_a_flat_tree_is_the_routing_network():
     tree = PathwayTree([[0] * 5], [[0] * 5], S, D)
     t = np.linspace(0, 60, 13)
-    B, run = tree.solve(0.1, t), routing.solve_routing(S, D, 5, 0.1, t)
+    B, run = tree.solve(0.1, t).B, routing.solve_routing(S, D, 5, 0.1, t)
     # averages over 25 routes give an input edge 5/25 of the drive, the trunk all of it
     assert np.abs(B[:, 0] - run.B1).max() < 1e-6 and np.abs(B[:, 5] - run.B2).max() < 1e-6
 
@@ -74,13 +74,13 @@ def test_routing_conserves_and_the_hidden_equation_agrees():
     run = routing.solve_routing(S, D, 7, 0.08, t)
     C = 6 * 0.08**2
     assert np.abs(7 * run.B1**2 - run.B2**2 - C).max() < 1e-6
-    assert np.abs(routing.solve_hidden(S, D, 7, C, 0.08, t) - run.B2).max() < 1e-6
+    assert np.abs(routing.solve_hidden(S, D, 7, C, 0.08, t).B2 - run.B2).max() < 1e-6
 
 
 @pytest.mark.parametrize("C", [0.0, 6 * 0.08**2, 0.5, -0.003])
 def test_the_time_law_inverts_the_hidden_equation(C):
     t = np.linspace(0, 30, 61)
-    B2 = routing.solve_hidden(S[0], D, 7, C, 0.08, t, rtol=1e-13, atol=1e-15)[:, 0]
+    B2 = routing.solve_hidden(S[0], D, 7, C, 0.08, t, rtol=1e-13, atol=1e-15).B2[:, 0]
     rising = B2 < 0.99 * routing.hidden_limit(
         S[0], D, 7, C
     )  # later, time is an ill-conditioned function of B2
@@ -96,7 +96,7 @@ def test_the_escape_law_holds_on_the_plateau_and_ends_at_the_escape_time():
     C = 6 * 0.08**2
     end = routing.escape_time(S[0], 7, C, 0.08)
     t = np.linspace(0, 0.7, 30) * end
-    B2 = routing.solve_hidden(S[0], D, 7, C, 0.08, t)[:, 0]
+    B2 = routing.solve_hidden(S[0], D, 7, C, 0.08, t).B2[:, 0]
     assert np.abs(routing.escape_strength(t, S[0], 7, C, 0.08) / B2 - 1).max() < 2e-3
     assert routing.escape_strength(1.001 * end, S[0], 7, C, 0.08) == np.inf
     assert routing.escape_time(S[0], 7, 0.0, 0.08) == pytest.approx(7 / (S[0] * 0.08))

@@ -41,7 +41,7 @@ def test_the_limit_is_a_fixed_point_of_the_hidden_equation():
     for C in (-0.5, 0.0, 0.3, 20.0):
         B2 = routing.hidden_limit(S, D, 7, C)
         assert np.allclose(B2 * (B2**2 + C), 7 * S / D, rtol=1e-12)
-        stays = routing.solve_hidden(S, D, 7, C, B2, [0, 5.0])[-1]
+        stays = routing.solve_hidden(S, D, 7, C, B2, [0, 5.0]).B2[-1]
         assert np.allclose(stays, B2, rtol=1e-9)
 
 

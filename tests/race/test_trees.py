@@ -32,14 +32,14 @@ def test_the_velocity_is_downhill_on_the_loss_of_the_listed_paths():
 
 def test_a_tree_of_one_level_is_the_routing_network():
     t = np.linspace(0, 60, 13)
-    B = PathwayTree([[0] * 4], [[0] * 4], S, D).solve(0.1, t, rtol=1e-13, atol=1e-15)
+    B = PathwayTree([[0] * 4], [[0] * 4], S, D).solve(0.1, t, rtol=1e-13, atol=1e-15).B
     run = routing.solve_routing(S, D, 4, 0.1, t)
     assert np.abs(B[:, 0] - run.B1).max() < 1e-6 and np.abs(B[:, 4] - run.B2).max() < 1e-6
 
 
 def test_a_route_with_one_leaf_at_each_end_is_a_chain():
     t = np.linspace(0, 30, 11)
-    B = PathwayTree([[0], [0]], [[0]], S, D, n_trunk=2).solve(0.6, t)
+    B = PathwayTree([[0], [0]], [[0]], S, D, n_trunk=2).solve(0.6, t).B
     assert np.abs(B - B[:, :1]).max() < 1e-9  # five edges on one path
     assert np.allclose(B[-1].prod(axis=0), S / D, rtol=1e-6)
 
@@ -47,21 +47,21 @@ def test_a_route_with_one_leaf_at_each_end_is_a_chain():
 def test_at_every_join_the_squares_below_and_above_differ_by_a_constant():
     tree = PathwayTree([[0, 0, 0, 1, 1], [0, 0]], [[0, 0]], S[:1], D)
     start = np.random.default_rng(2).uniform(0.3, 0.6, (tree.n_edges, 1))
-    B = tree.solve(start, np.linspace(0, 60, 31))[..., 0] ** 2
+    B = tree.solve(start, np.linspace(0, 60, 31)).B[..., 0] ** 2
     joins = (B[:, :3].sum(axis=1) - B[:, 5], B[:, 3:5].sum(axis=1) - B[:, 6], B[:, 5:7].sum(axis=1) - B[:, 7])
     assert max(np.ptp(join) for join in (*joins, B[:, 7] - B[:, 8:].sum(axis=1))) < 1e-7
 
 
 def test_the_order_of_the_leaves_does_not_matter():
     t = np.linspace(0, 40, 9)
-    one = PathwayTree([[0, 0, 0, 1], [0, 0]], [[0, 0]], S, D).solve(0.3, t, rtol=1e-13, atol=1e-15)
-    two = PathwayTree([[1, 0, 1, 1], [0, 0]], [[0, 0]], S, D).solve(0.3, t, rtol=1e-13, atol=1e-15)
+    one = PathwayTree([[0, 0, 0, 1], [0, 0]], [[0, 0]], S, D).solve(0.3, t, rtol=1e-13, atol=1e-15).B
+    two = PathwayTree([[1, 0, 1, 1], [0, 0]], [[0, 0]], S, D).solve(0.3, t, rtol=1e-13, atol=1e-15).B
     # the same numbers added in another order: a rounding error moves the steps by integration errors
     assert np.abs(one[:, 3] - two[:, 1]).max() < 1e-8 and np.abs(one[:, 0] - two[:, 0]).max() < 1e-8
 
 
 def test_an_input_that_joins_many_learns_its_subtree_sooner_than_a_lonely_one():
-    B = PathwayTree([[0, 0, 0, 0, 1], [0, 0]], [[0, 0]], S[:1], D).solve(0.3, [0, 20.0])[-1, :, 0]
+    B = PathwayTree([[0, 0, 0, 0, 1], [0, 0]], [[0, 0]], S[:1], D).solve(0.3, [0, 20.0]).B[-1, :, 0]
     assert B[5] > B[6]  # the edge above four leaves against the edge above one
 
 
@@ -90,7 +90,7 @@ def test_a_tree_follows_all_weights_trained_on_gated_data():
     t = np.linspace(0, 30, 11)
     full = propagation.simulate(net, weights, x, y, t, gates, rtol=1e-11, atol=1e-13)
     s = np.linalg.svd(Y, compute_uv=False) / 4
-    B = PathwayTree([[0, 0, 1, 1], [0, 0]], [[0, 0]], s, D).solve(0.4, t)
+    B = PathwayTree([[0, 0, 1, 1], [0, 0]], [[0, 0]], s, D).solve(0.4, t).B
     loss = routing.routing_loss(B[:, 0] * B[:, 4] * B[:, 6] * B[:, 7], s, D, np.square(Y).sum() / 4)
     assert np.abs(loss - full.loss).max() < 1e-8
 

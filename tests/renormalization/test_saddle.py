@@ -336,7 +336,7 @@ def test_jitter_is_added_only_when_the_factorisation_fails_and_is_reported(monke
         ({"start": -1.0}, "positive multiple"),
         ({"start": [np.eye(3)]}, "starting order parameters"),
         ({"start": [-np.eye(2)]}, "positive-definite order parameters"),
-        ({"start": "gp"}, "a number, Solution"),
+        ({"start": "gp"}, "a number, SaddleSolution"),
         ({"tolerance": 0.0}, "tolerance > 0"),
         ({"sigma2": np.nan}, "sigma2 > 0"),
         ({"temperature": np.inf}, "temperature >= 0"),
