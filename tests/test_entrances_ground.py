@@ -76,7 +76,7 @@ def calls(folder):
         images.rotated_inputs: dict(images=FEW, n_domains=2, largest_angle=90.0),
         images.random_label_permutations: dict(n_domains=2, n_classes=3, rng=rng),
         images.lexicographic_label_permutations: dict(n_domains=2, n_classes=3),
-        regression.relu_teacher: dict(**sizes, noise=0.1, n_hidden=2),
+        regression.relu_teacher: dict(**sizes, noise=0.1, width=2),
         regression.clustered_teacher: dict(**sizes, n_clusters=2, spread=0.5, noise=0.1, n_unlabelled=3),
         regression.even_odd: dict(images=FEW, n_samples=3, n_new=2, rng=rng),
         regression.permuted_even_odd: dict(images=FEW, n_tasks=2, n_samples=3, n_new=2, rng=rng),
