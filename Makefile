@@ -6,7 +6,7 @@ TORCH  ?= cpu
 CHROMIUM ?= /usr/bin/chromium
 export CHROMIUM
 
-.PHONY: FORCE help book test check notebooks graph lint format mutants bench test-latest lock html-open clean
+.PHONY: FORCE help book test check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
 
 help:          ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -52,6 +52,14 @@ test-latest:   ## the newest versions the ranges allow, in an environment of its
 	$(PYTHON) -m venv _build/latest
 	_build/latest/bin/pip install -q -U -e '.[train,sampling,cluster,book,test]'
 	_build/latest/bin/python -m pytest -n 2 --dist loadfile tests -m "not browser"
+
+linkcheck: $(VENV)/done  ## try every link of the book (needs the network)
+	@$(BIN)/jupyter-book build . --builder linkcheck -q
+
+dist: $(VENV)/done  ## wheel, source archive and a zip of the notebooks, in _build/dist; REVISION names what the notebooks install
+	@rm -rf _build/dist && $(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w _build/dist .
+	@$(BIN)/python -c "from setuptools import build_meta; build_meta.build_sdist('_build/dist')" >/dev/null
+	@$(BIN)/python scripts/make_notebooks.py $(if $(REVISION),--revision $(REVISION)) --zip _build/dist/notebooks.zip
 
 lock:          ## write requirements.lock from pyproject.toml's ranges
 	$(BIN)/python scripts/make_lock.py

@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import jupytext
@@ -322,6 +323,18 @@ class Converter:
         raise ValueError(f"{self.source.name}: no plain Markdown known for the directive {name!r}")
 
 
+def write(source, labels, revision):
+    """Return the text of a chapter's notebook."""
+    return nbformat.writes(Converter(source, labels, revision).notebook()) + "\n"
+
+
+def pack(archive, notebooks):
+    """Write notebooks, by the source they come from, into a zip with the folders of the book."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for source, text in notebooks.items():
+            file.writestr(source.with_suffix(".ipynb").relative_to(ROOT).as_posix(), text)
+
+
 def main():
     """Write, or with ``--check`` compare, the notebooks of all chapters or of those named."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -333,14 +346,20 @@ def main():
         default=branch(),
         help="commit or tag that the notebooks install; the branch unless given",
     )
+    parser.add_argument(
+        "--zip", type=Path, help="write all notebooks into this archive and leave the tree alone"
+    )
     parser.add_argument("sources", nargs="*", type=Path, help="chapters; all of _toc.yml unless given")
     options = parser.parse_args()
     listed = chapters()
     wanted = [path.resolve() for path in options.sources] or listed
     pages = [path for path in (ROOT / "book").rglob("*.md") if path.parent.name != "_ext"]
     labels, stale = Labels(pages), []
+    if options.zip:
+        pack(options.zip, {path: write(path, labels, options.revision) for path in wanted})
+        return
     for source in wanted:
-        text = nbformat.writes(Converter(source, labels, options.revision).notebook()) + "\n"
+        text = write(source, labels, options.revision)
         target = source.with_suffix(".ipynb")
         if target.is_file() and target.read_text() == text:
             continue
