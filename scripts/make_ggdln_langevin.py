@@ -14,7 +14,7 @@ from gdln.renormalization import gates, langevin, patches
 
 SETTING = {
     "n_samples": 60, "n_new": 200, "width": 30, "sigma2": 0.5, "temperature": 0.1, "data_seed": 0, "gate_seed": 1,
-    "chain_seed": 0, "n_chains": 16, "step": 0.02, "thin": 40, "n_warmup": 3000, "dtype": "float32",
+    "chain_seed": 0, "n_chains": 16, "lr": 0.02, "thin": 40, "n_warmup": 3000, "dtype": "float32",
 }  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def sampled(name, steps):
     run = langevin.sample(
         net, data, task.y, new, n_steps=steps, generator=torch.Generator().manual_seed(SETTING["chain_seed"]),
         dtype=torch.float32,
-        **{key: SETTING[key] for key in ("sigma2", "temperature", "step", "thin", "n_warmup", "n_chains")},
+        **{key: SETTING[key] for key in ("sigma2", "temperature", "lr", "thin", "n_warmup", "n_chains")},
     )  # fmt: skip
     chains = run.chains
     return {

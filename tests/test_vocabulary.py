@@ -18,6 +18,7 @@ REPLACED = {
     "dt": "lr",
     "every": "record_every",
     "step_size": "lr",
+    "step": "lr",
     "n_iter": "n_steps",
     "n_iterations": "n_steps",
     "epochs": "n_epochs",
@@ -33,6 +34,9 @@ REPLACED = {
 }
 #: Where such a word has another meaning.
 ALLOWED = {
+    "checks.py Diverged.__init__.step": "number of the step",
+    "checks.py still_finite.step": "number of the step",
+    "kernels/function_space.py UnstableStepSize.__init__.step": "number of the step",
     "plotting.py theory_and_simulation.every": "draws each so many points",
     "race/pathways.py PathwayTrajectory.epochs": "epochs done at each record",
 }

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, log_expit
 
+from gdln import checks
+
 
 def mode_strength(t, s, a0, d=1.0, tau=1.0):
     r"""Strength of a mode of a two-layer network with balanced weights.
@@ -52,8 +54,8 @@ def mode_strength(t, s, a0, d=1.0, tau=1.0):
     1.3
     """
     t, s, a0, d = _checked(tau, t=t, s=s, a0=a0, d=d)
-    _need((a0 > 0).all(), "a0 > 0", a0=a0)
-    _need((s >= 0).all(), "s >= 0", s=s)
+    checks.need((a0 > 0).all(), "a0", "strengths above 0", a0)
+    checks.need((s >= 0).all(), "s", "singular values of at least 0", s)
     if ((d * a0 <= s) & (1e-300 * s < a0)).all():  # no mode shrinks, so no term below cancels
         return s / (d + (s / a0 - d) * np.exp(-2 * s / tau * t))
     decay = np.exp(-2 * s * t / tau)
@@ -231,8 +233,9 @@ def depth_time(a, s, a0, depth, d=1.0, tau=1.0):
     True
     """
     a, s, a0, d = _arrays(tau, a=a, s=s, a0=a0, d=d)
-    _need(isinstance(depth, int | np.integer) and depth >= 1, "an integer depth >= 1", depth=depth)
-    _need(((0 < a0) & (a0 <= a) & (a * d < s)).all(), "0 < a0 <= a < s/d", a0=a0, a=a)
+    depth = checks.count("depth", depth)
+    checks.need((a0 > 0).all(), "a0", "strengths above 0", a0)
+    checks.need(((a0 <= a) & (a * d < s)).all(), "a", "strengths from a0 to below s / d", a)
     star = (s / d) ** (1 / depth)
     z, z0 = (_depth_logit(v * d / s, depth) for v in (a, a0))
     return tau * (_depth_clock(z, depth) - _depth_clock(z0, depth)) / (s * star ** (depth - 2.0))
@@ -266,8 +269,8 @@ def depth_strength(t, s, a0, depth, d=1.0, tau=1.0):
     True
     """
     t, s, a0, d = _arrays(tau, t=t, s=s, a0=a0, d=d)
-    _need(isinstance(depth, int | np.integer) and depth >= 1, "an integer depth >= 1", depth=depth)
-    _need(((0 < a0) & (a0 * d < s)).all(), "0 < a0 < s/d", a0=a0)
+    depth = checks.count("depth", depth)
+    checks.need(((0 < a0) & (a0 * d < s)).all(), "a0", "strengths above 0 and below s / d", a0)
     z0 = _depth_logit(a0 * d / s, depth)
     clock = t / tau * s * (s / d) ** ((depth - 2.0) / depth) + _depth_clock(z0, depth)
     low, high = z0.copy(), np.maximum(z0, 0) + 40.0  # x = 1 to double precision at the upper end
@@ -348,7 +351,7 @@ def modes(sigma_yx, sigma_x, rank=None):
         range.
     """
     sigma_yx, sigma_x = _check_correlations(sigma_yx, sigma_x)
-    _need(rank is None or 0 <= rank <= min(sigma_yx.shape), f"0 <= rank <= {min(sigma_yx.shape)}", rank=rank)
+    rank = None if rank is None else checks.count("rank", rank, least=0, most=min(sigma_yx.shape))
     U, s, Vt = np.linalg.svd(sigma_yx, full_matrices=False)
     k = int((s > 1e-12 * s[0]).sum()) if rank is None else rank
     U, s, V = U[:, :k], s[:k], Vt[:k].T
@@ -383,10 +386,8 @@ def correlations(X, Y):
     ValueError
         If ``X`` and ``Y`` differ in length, there is no sample, or an entry is not finite.
     """
-    X, Y = np.asarray(X, dtype=float), np.asarray(Y, dtype=float)
-    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or len(X) == 0:
-        raise ValueError(f"need X and Y with one row a sample, got shapes {X.shape} and {Y.shape}")
-    _need(np.isfinite(X).all() and np.isfinite(Y).all(), "finite samples", X=X, Y=Y)
+    X = checks.array("X", X, ndim=2)
+    Y = checks.array("Y", Y, shape=(len(X), None))
     return Y.T @ X / len(X), X.T @ X / len(X)
 
 
@@ -430,36 +431,22 @@ def _depth_clock(z, depth):
 
 
 def _check_correlations(sigma_yx, sigma_x):
-    sigma_yx, sigma_x = np.asarray(sigma_yx, dtype=float), np.asarray(sigma_x, dtype=float)
-    n = sigma_yx.shape[-1]
-    if sigma_yx.ndim != 2 or 0 in sigma_yx.shape or sigma_x.shape != (n, n):
-        raise ValueError(
-            f"need sigma_yx (n_outputs, n_inputs) and sigma_x (n_inputs, n_inputs), got shapes "
-            f"{sigma_yx.shape} and {sigma_x.shape}"
-        )
-    finite = np.isfinite(sigma_yx).all() and np.isfinite(sigma_x).all()
-    _need(finite, "finite correlations", sigma_yx=sigma_yx, sigma_x=sigma_x)
-    slack = 1e-10 * np.abs(sigma_x).max()
-    _need((np.abs(sigma_x - sigma_x.T) <= slack).all(), "a symmetric sigma_x", sigma_x=sigma_x)
-    return sigma_yx, sigma_x
+    sigma_yx = checks.array("sigma_yx", sigma_yx, ndim=2)
+    n = sigma_yx.shape[1]
+    sigma_x = checks.array("sigma_x", sigma_x, shape=(n, n))
+    return sigma_yx, checks.symmetric("sigma_x", sigma_x, rtol=1e-10)
+
+
+#: Ranges of the numbers of a mode; a time starts at zero.
+_RANGES = {"t": {"least": 0.0}, "d": {"above": 0.0}}
 
 
 def _arrays(tau, **values):
     """Broadcast the numbers that :func:`_checked` lets pass."""
-    return np.broadcast_arrays(*_checked(tau, **values))
+    return checks.together(**dict(zip(values, _checked(tau, **values), strict=True)))
 
 
 def _checked(tau, **values):
     """Return finite numbers as arrays; ``tau`` and ``d`` must be positive, a time ``t`` not negative."""
-    _need(np.isfinite(tau) and tau > 0, "tau > 0", tau=tau)
-    values = {name: np.asarray(v, dtype=float) for name, v in values.items()}
-    for name, v in values.items():
-        _need(np.isfinite(v).all(), f"finite {name}", **{name: v})
-    _need((values["d"] > 0).all(), "d > 0", d=values["d"])
-    _need("t" not in values or (values["t"] >= 0).all(), "t >= 0", t=values.get("t"))
-    return values.values()
-
-
-def _need(condition, what, **values):
-    if not condition:
-        raise ValueError(f"need {what}; got " + ", ".join(f"{k}={v!r}" for k, v in values.items()))
+    checks.positive("tau", tau)
+    return [checks.array(name, v, **_RANGES.get(name, {})) for name, v in values.items()]

@@ -200,8 +200,7 @@ def simulate(weights, sigma_yx, sigma_x, lr, n_steps, record_every=1, method="rk
     chained = all(a[0] == b[1] for a, b in zip(shapes[:-1], shapes[1:], strict=True))
     if not chained or (shapes[-1][0], shapes[0][1]) != sigma_yx.shape:
         raise ValueError(f"need layers that chain to {sigma_yx.shape}, got {shapes}, input side first")
-    if method not in ("rk4", "euler"):
-        raise ValueError(f"need method 'rk4' or 'euler', got {method!r}")
+    checks.choice("method", method, ("rk4", "euler"))
     kept, steps = [[W.copy() for W in weights]], [0]
     for step in range(1, n_steps + 1):
         slope = _weight_slope(weights, sigma_yx, sigma_x, rates)
@@ -237,21 +236,14 @@ def _weight_slope(weights, sigma_yx, sigma_x, rates):
 
 
 def _check_steps(lr, n_steps, record_every=1):
-    if not (np.isfinite(lr) and lr > 0) or n_steps < 0 or record_every < 1:
-        raise ValueError(
-            f"need lr > 0, n_steps >= 0 and record_every >= 1, got {lr}, {n_steps} and {record_every}"
-        )
+    checks.positive("lr", lr), checks.count("n_steps", n_steps, least=0)
+    checks.count("record_every", record_every)
 
 
 def _checked(sigma_yx, sigma_x):
-    sigma_yx, sigma_x = checks.array("sigma_yx", sigma_yx), checks.array("sigma_x", sigma_x)
-    n = sigma_yx.shape[-1]
-    if sigma_yx.ndim != 2 or sigma_x.shape != (n, n):
-        raise ValueError(
-            f"need sigma_yx (n_outputs, n_inputs) and sigma_x (n_inputs, n_inputs), got shapes "
-            f"{sigma_yx.shape} and {sigma_x.shape}"
-        )
-    return sigma_yx, sigma_x
+    sigma_yx = checks.array("sigma_yx", sigma_yx, ndim=2)
+    n = sigma_yx.shape[1]
+    return sigma_yx, checks.array("sigma_x", sigma_x, shape=(n, n))
 
 
 def ntk_weights(widths, rng):

@@ -192,7 +192,7 @@ def sample(
     *,
     sigma2,
     temperature,
-    step,
+    lr,
     n_steps,
     n_warmup,
     generator,
@@ -214,7 +214,7 @@ def sample(
         Prior variance of every weight.
     temperature : float
         :math:`T > 0`, variance of the label noise.
-    step : float
+    lr : float
         Step :math:`\eta`; the error of the stationary law is of first order in it.
     n_steps, n_warmup : int
         Steps kept and dropped. The slowest time is about :math:`\sigma^2/(\eta T)` steps.
@@ -234,14 +234,16 @@ def sample(
     Raises
     ------
     ValueError
-        If a number is out of range, or the chains diverge because the step is too large.
+        If a number is out of range.
+    gdln.checks.Diverged
+        If the chains diverge because ``lr`` is too large; tells by which step.
     """
     require_arviz()
     checks.instance("net", net, (GatedNet, PatchNet))
     (
         checks.positive("sigma2", sigma2),
         checks.positive("temperature", temperature),
-        checks.positive("step", step),
+        checks.positive("lr", lr),
     )
     n_chains, thin = checks.count("n_chains", n_chains), checks.count("thin", thin)
     n_steps, n_warmup = (
@@ -255,11 +257,13 @@ def sample(
     outputs, U, loss = [], [], []
     start = perf_counter()
     for t in range(n_warmup + n_steps):
-        residual = state.move(data, y, step, temperature)
+        residual = state.move(data, y, lr, temperature)
         if t >= n_warmup and (t - n_warmup) % thin == thin - 1:
             f = net.output(state.blocks, new)
             if not torch.isfinite(f).all():
-                raise ValueError(f"need a smaller step: the chains diverged at step size {step}")
+                raise checks.Diverged(
+                    f"the chains diverged by step {t + 1}; lr={lr} is too large", step=t + 1
+                )
             outputs.append(f), U.append(net.order_parameter(state.blocks)), loss.append((residual**2).mean())
     seconds = perf_counter() - start
     outputs, U = (torch.stack(x, dim=1).double().numpy() for x in (outputs, U))
@@ -294,12 +298,12 @@ class Ensemble:
         self.theta.normal_(generator=generator).mul_(math.sqrt(sigma2))
         self.blocks, self.slopes = (_views(x, net.shapes, n_chains) for x in (self.theta, self.slope))
 
-    def move(self, data, y, step, temperature):
+    def move(self, data, y, lr, temperature):
         """One Langevin step of every chain, in place; returns the residuals before it."""
         residual = self.net.gradient(self.blocks, data, y, self.slopes)
         self.noise.normal_(generator=self.generator)
-        self.theta.mul_(1 - step * temperature / self.sigma2).add_(self.slope, alpha=-step)
-        self.theta.add_(self.noise, alpha=math.sqrt(2 * step * temperature))
+        self.theta.mul_(1 - lr * temperature / self.sigma2).add_(self.slope, alpha=-lr)
+        self.theta.add_(self.noise, alpha=math.sqrt(2 * lr * temperature))
         return residual
 
 

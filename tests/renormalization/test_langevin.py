@@ -3,6 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from gdln.checks import Diverged  # noqa: E402
 from gdln.renormalization import langevin  # noqa: E402
 from gdln.renormalization.chains import SamplingWarning  # noqa: E402
 
@@ -16,7 +17,7 @@ def problem(n_samples=12, n_inputs=7, n_gates=3, seed=0):
 def short_run(y=None, **change):
     X, G, own = problem()
     net = langevin.GatedNet(7, 3, 4)
-    numbers = {"sigma2": 1.0, "temperature": 0.5, "step": 0.01, "n_steps": 40, "n_warmup": 0}
+    numbers = {"sigma2": 1.0, "temperature": 0.5, "lr": 0.01, "n_steps": 40, "n_warmup": 0}
     return langevin.sample(
         net,
         net.data(X, G),
@@ -116,11 +117,12 @@ def test_a_generator_fixes_the_chains():
 def test_a_step_that_is_too_large_is_refused():
     X, G, y = problem()
     net = langevin.GatedNet(7, 3, 4)
-    with pytest.raises(ValueError, match="smaller step"):
+    with pytest.raises(Diverged, match="too large") as caught:
         langevin.sample(
             net, net.data(X, G), 10 * y, net.data(X, G), sigma2=1.0, temperature=0.1, lr=5.0,
             n_steps=400, n_warmup=0, generator=generator(),
         )  # fmt: skip
+    assert 0 < caught.value.step <= 400
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_bad_input_is_refused_with_the_reason(call, message):
         ({"generator": np.random.default_rng(0)}, "generator needs a torch.Generator"),
         ({"n_steps": 30}, "n_steps needs a whole number of at least 40, got 30"),
         ({"n_chains": 2.5}, "n_chains needs a whole number"),
-        ({"step": np.nan}, "step needs a number above 0"),
+        ({"lr": np.nan}, "lr needs a number above 0"),
         ({"temperature": 0}, "temperature needs a number above 0"),
         ({"sigma2": -1.0}, "sigma2 needs a number above 0"),
     ],
