@@ -166,6 +166,13 @@ def test_no_chapter_took_a_minute():
     assert len(times) == len(CHAPTERS) and max(times) < 60
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the system does not tell a process's peak memory")
+def test_no_chapter_took_a_gigabyte():
+    kept = json.loads((ROOT / "_build" / ".kernel" / "memory.json").read_text())
+    assert set(CHAPTERS) <= set(kept)
+    assert max(kept[page] for page in CHAPTERS) < 1024, kept
+
+
 def test_the_code_in_the_readme_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert len(blocks) == 1

@@ -7,6 +7,7 @@ again, so a fault cannot turn green by itself.
 """
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -24,6 +25,21 @@ PERSONAL = ("PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONIOENCODING", "MPLBACKEND",
 KERNEL = """\
 c.IPKernelApp.log_level = 50  # no word about its transport, nor about being stopped in the middle of a cell
 c.HistoryManager.enabled = False  # the history is a database in the home, and locked or read-only ones complain
+c.IPKernelApp.exec_files = [{memory!r}]
+"""
+#: Run by every kernel before a chapter: at its end it writes the most memory it had, in kB, where the system tells.
+MEMORY = """\
+def _write():
+    import pathlib, sys
+    try:
+        import resource
+    except ImportError:
+        return
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+    pathlib.Path({file!r}).write_text(str(most))
+
+__import__("atexit").register(_write)
+del _write
 """
 
 
@@ -32,7 +48,9 @@ def _isolate(app, config):
     home = Path(app.outdir).parent / ".kernel"
     profile = home / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
-    (profile / "ipython_kernel_config.py").write_text(KERNEL, encoding="utf-8")
+    (home / "memory.py").write_text(MEMORY.format(file=str(home / "memory")), encoding="utf-8")
+    settings = KERNEL.format(memory=str(home / "memory.py"))
+    (profile / "ipython_kernel_config.py").write_text(settings, encoding="utf-8")
     for name in PERSONAL:
         os.environ.pop(name, None)
     os.environ["PYTHONUTF8"] = "1"
@@ -94,6 +112,7 @@ class Chapters:
         result = client.exec_metadata
         if client.notebook is notebook:  # run in place; outputs from the cache come with another notebook
             self.tell(page, time.monotonic() - begin)
+            self.remember(page)
         if result is not None and not result["succeeded"]:
             self.explain(page, client.notebook, result)
         outputs = [o for cell in client.notebook.cells for o in cell.get("outputs", [])]
@@ -106,6 +125,17 @@ class Chapters:
         left = (time.monotonic() - self.start) / self.done * (self.total - self.done)
         estimate = f"   about {left / 60:.0f} min left" if left > 90 else ""
         print(f"{self.done:3d} of {self.total}   {page}   {seconds:.0f} s{estimate}", flush=True)
+
+    def remember(self, page):
+        """Keep the most memory that a chapter's kernel had, in MB, in the kernel's home."""
+        home = Path(self.app.outdir).parent / ".kernel"
+        written, kept = home / "memory", home / "memory.json"
+        if written.is_file():
+            known = json.loads(kept.read_text()) if kept.is_file() else {}
+            kept.write_text(
+                json.dumps(known | {page: int(written.read_text()) // 1024}, indent=1, sort_keys=True)
+            )
+            written.unlink()
 
     @staticmethod
     def explain(page, notebook, result):
