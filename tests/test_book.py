@@ -97,9 +97,6 @@ def test_no_page_loads_anything_from_another_host(page):
             address = element.get(attribute) or ""
             if tag == "link" and not {"stylesheet", "preload", "icon"} & set(element.get("rel", [])):
                 continue
-            if address.startswith("https://unpkg.com/thebe"):  # fetched only after a click on "Live Code"
-                assert element.get("async") is not None or "thebe" in address
-                continue
             assert not re.match(r"(https?:)?//", address), f"{page} loads {address}"
 
 
