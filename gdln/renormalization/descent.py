@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
+from gdln import checks
 from gdln.renormalization.scale import lowest_minimum
 
 MM_STEPS = 2  # majorise-minimise steps before L-BFGS, from a cold start
@@ -94,11 +95,14 @@ class Problem:
     """
 
     def __init__(self, kernel, y, widths, sigma2, temperature, log_ratios=None):
-        self.kernel, self.sigma2, self.T = kernel, _prior_variance(kernel, sigma2), float(temperature)
+        self.kernel, self.sigma2, self.T = (
+            kernel,
+            _prior_variance(kernel, sigma2),
+            checks.nonnegative("temperature", temperature),
+        )
         self.y = _targets(kernel, y)
         self.depth = len(kernel.dims)
         self.widths = _widths(widths, self.depth)
-        _need(np.isfinite(self.T) and self.T >= 0, "temperature >= 0", temperature)
         self.sizes = list(np.cumprod(kernel.dims)[::-1])  # d_1 .. d_L
         self.new = list(kernel.dims[::-1])  # indices added by layer 1 .. L
         self.finite = [np.isfinite(N) for N in self.widths]
@@ -121,15 +125,12 @@ class Problem:
             self._set_units(self._lowest_scale())
             return np.zeros(sum(len(s) for s in self.scales))
         if np.isscalar(start):
-            _need(
-                isinstance(start, int | float | np.number),
-                "a number, SaddleSolution or order parameters",
-                start,
-            )
-            _need(np.isfinite(start) and start > 0, "a positive multiple of the infinite-width point", start)
+            number = isinstance(start, int | float | np.number)
+            checks.need(number, "start", "a number, SaddleSolution or order parameters", start)
+            checks.positive("start", start)
             U = [start * u for u in self.infinite_width()]
         else:
-            U = self.order_parameters(start)
+            U = self.order_parameters("start", start)
         self._set_units(np.zeros(self.depth))
         ratios = [np.linalg.slogdet(lam)[1] * 2 / len(lam) for lam in self._relative_factors(U)]
         self._set_units(ratios)
@@ -139,18 +140,16 @@ class Problem:
         """Order parameters at infinite width."""
         return [self.sigma2 ** (self.depth - l) * np.eye(d) for l, d in enumerate(self.sizes)]
 
-    def order_parameters(self, U):
+    def order_parameters(self, name, U):
         """Given order parameters as floats, checked."""
         U = [np.asarray(u, dtype=float) for u in U]
-        shapes = [(d, d) for d in self.sizes]
-        _need(
-            [u.shape for u in U] == shapes,
-            f"starting order parameters of shapes {shapes}",
-            [u.shape for u in U],
-        )
+        shapes = [(int(d), int(d)) for d in self.sizes]
+        came = [u.shape for u in U]
+        checks.need(came == shapes, name, f"order parameters of shapes {shapes}", came)
         for u in U:
             fits = np.isfinite(u).all() and np.abs(u - u.T).max() <= 1e-8 * np.abs(u).max()
-            _need(fits and np.linalg.eigvalsh(u)[0] > 0, "symmetric positive-definite order parameters", u)
+            definite = fits and np.linalg.eigvalsh(u)[0] > 0
+            checks.need(definite, name, "symmetric positive-definite order parameters", u)
         return U
 
     def _lowest_scale(self):
@@ -397,11 +396,8 @@ def _rank(K):
 
 
 def _targets(kernel, y):
-    y = np.asarray(y, dtype=float)
     shape = (kernel.n_points // kernel.outputs,) + ((kernel.outputs,) if kernel.outputs > 1 else ())
-    _need(y.shape == shape, f"targets of shape {shape}, as the kernel has", y.shape)
-    _need(np.isfinite(y).all(), "finite targets", "NaN or infinity")
-    return y.T.ravel()
+    return checks.array("y", y, shape=shape).T.ravel()
 
 
 def _prior_variance(kernel, sigma2):
@@ -409,18 +405,12 @@ def _prior_variance(kernel, sigma2):
     own = kernel.sigma2
     if sigma2 is None:
         return 1.0 if own is None else own
-    _need(np.isfinite(sigma2) and sigma2 > 0, "sigma2 > 0", sigma2)
-    _need(own is None or sigma2 == own, f"sigma2 of the kernel, {own}, or none", sigma2)
-    return float(sigma2)
+    sigma2 = checks.positive("sigma2", sigma2)
+    checks.need(own is None or sigma2 == own, "sigma2", f"the value the kernel has, {own}, or none", sigma2)
+    return sigma2
 
 
 def _widths(widths, depth):
-    widths = tuple(float(N) for N in widths) if isinstance(widths, Iterable) else (float(widths),) * depth
-    _need(len(widths) == depth, f"one width, or {depth} (one a gated layer)", len(widths))
-    _need(all(N > 0 for N in widths), "widths > 0", widths)
-    return widths
-
-
-def _need(condition, what, got):
-    if not condition:
-        raise ValueError(f"need {what}, got {got}")
+    widths = tuple(widths) if isinstance(widths, Iterable) else (widths,) * depth
+    checks.need(len(widths) == depth, "widths", f"one width, or {depth} (one a gated layer)", widths)
+    return tuple(checks.positive("widths", N, infinite=True) for N in widths)

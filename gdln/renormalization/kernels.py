@@ -12,6 +12,8 @@ import numpy as np
 from scipy.linalg import block_diag
 from scipy.linalg.lapack import dpotrf
 
+from gdln import checks
+
 MEMORY = 2**30  # bytes a kernel may need for its order parameters and features
 
 
@@ -37,12 +39,12 @@ def input_kernel(X, X_new=None, sigma2=1.0):
     ValueError
         If the inputs are no finite matrices of equal numbers of columns, or ``sigma2`` is not positive.
     """
-    X = np.asarray(X, dtype=float)
-    X_new = X if X_new is None else np.asarray(X_new, dtype=float)
-    fits = X.ndim == X_new.ndim == 2 and X.shape[1] == X_new.shape[1] >= 1
-    _need(fits, "inputs of shapes (n_samples, n_inputs), (n_new, n_inputs)", (X.shape, X_new.shape))
-    _need(np.isfinite(X).all() and np.isfinite(X_new).all(), "finite inputs", "NaN or infinity")
-    _need(np.isfinite(sigma2) and sigma2 > 0, "sigma2 > 0", sigma2)
+    X = checks.array("X", X, shape=("n_samples", "n_inputs"))
+    if X_new is None:
+        X_new = X
+    else:
+        X_new = checks.array("X_new", X_new, shape=("n_new", X.shape[1]), empty=True)
+    sigma2 = checks.positive("sigma2", sigma2)
     return sigma2 / X.shape[1] * (X_new @ X.T)
 
 
@@ -67,7 +69,7 @@ def path_features(gates):
     gates = [np.asarray(G, dtype=float) for G in gates]
     shapes = [G.shape for G in gates]
     fit = len(shapes) > 0 and all(len(s) == 2 and s[0] == shapes[0][0] and s[1] > 0 for s in shapes)
-    _need(fit, "gate sets of shapes (n_samples, n_gates), at least one", shapes)
+    checks.need(fit, "gates", "gate sets of shapes (n_samples, n_gates), at least one", shapes)
     scaled = [G / math.sqrt(G.shape[1]) for G in gates]
     return reduce(lambda a, b: (a[:, :, None] * b[:, None, :]).reshape(len(a), -1), scaled)
 
@@ -105,15 +107,13 @@ class GatedKernel:
     X = sigma2 = _families = None
 
     def __init__(self, K0, gates, *, depth=1, outputs=1):
-        whole = all(isinstance(n, int | np.integer) and n >= 1 for n in (depth, outputs))
-        _need(whole, "depth >= 1 and outputs >= 1, whole numbers", (depth, outputs))
+        depth, outputs = checks.count("depth", depth), checks.count("outputs", outputs)
         several = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
-        gates = [np.asarray(G, dtype=float) for G in (gates if several else [gates] * depth)]
         K0 = _check_kernel(K0)
-        for G in gates:
-            fits = G.ndim == 2 and len(G) == len(K0) and G.shape[1] > 0
-            _need(fits, f"gates of shape ({len(K0)}, n_gates), as K0", G.shape)
-            _need(np.isfinite(G).all(), "finite gates", "NaN or infinity")
+        gates = [
+            checks.array("gates", G, shape=(len(K0), "n_gates"))
+            for G in (gates if several else [gates] * depth)
+        ]
         self.outputs, self.gate_numbers = outputs, tuple(G.shape[1] for G in gates)
         self.dims = (outputs * self.gate_numbers[0], *self.gate_numbers[1:])
         _check_memory(self.dims, len(K0) * outputs)
@@ -173,22 +173,20 @@ class GatedKernel:
         diagonal : ndarray, shape (n_new,)
         gates : ndarray, or list of them
         """
-        _need(
-            self.X is not None,
-            "a kernel that knows its inputs (GatedKernel.from_inputs)",
-            "one that does not",
-        )
+        checks.need(self.X is not None, "kernel", "to know its inputs (GatedKernel.from_inputs)", self)
         cross = input_kernel(self.X, X_new, self.sigma2)
         X_new = np.asarray(X_new, dtype=float)
         if gates is None:
             families = self._families if isinstance(self._families, list | tuple) else [self._families]
-            _need(
-                all(map(callable, families)),
-                "gates of the new points, as the kernel has no family of gates",
-                None,
-            )
+            known = all(map(callable, families))
+            checks.need(known, "gates", "those of the new points, as the kernel has no family of gates", None)
             gates = self._families
-        return cross, self.sigma2 * (X_new**2).mean(axis=1), _evaluate(gates, X_new)
+        gates = _evaluate(gates, X_new)
+        several = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
+        rows = [len(G) for G in (gates if several else [gates])]
+        what = f"one row for each of {len(X_new)} new points"
+        checks.need(set(rows) == {len(X_new)}, "gates", what, rows)
+        return cross, self.sigma2 * (X_new**2).mean(axis=1), gates
 
     @property
     def n_points(self):
@@ -204,23 +202,16 @@ class GatedKernel:
 
     def cross(self, U, K0_cross, gates):
         """Kernel between new points (rows) and samples, from their input kernel and the new gates."""
-        F, K0_cross = self._new_features(gates), np.asarray(K0_cross, dtype=float)
+        F = self._new_features(gates)
         shape = (len(F) // self.outputs, self.n_points // self.outputs)
-        _need(K0_cross.shape == shape, f"an input kernel with the samples of shape {shape}", K0_cross.shape)
+        K0_cross = checks.array("cross", K0_cross, shape=shape, empty=True)
         return (F @ U @ self.F.T) * np.tile(K0_cross, (self.outputs, self.outputs))
 
     def diagonal(self, U, K0_diagonal, gates):
         """Kernel of every new point with itself."""
-        F, K0_diagonal = self._new_features(gates), np.asarray(K0_diagonal, dtype=float)
+        F = self._new_features(gates)
         shape = (len(F) // self.outputs,)
-        _need(
-            K0_diagonal.shape == shape,
-            f"an input kernel of each new point of shape {shape}",
-            K0_diagonal.shape,
-        )
-        _need(
-            (K0_diagonal >= 0).all(), "an input kernel of each new point >= 0", K0_diagonal.min(initial=0.0)
-        )
+        K0_diagonal = checks.array("diagonal", K0_diagonal, shape=shape, least=0, empty=True)
         return ((F @ U) * F).sum(axis=1) * np.tile(K0_diagonal, self.outputs)
 
     def pull_inverse(self, lower):
@@ -245,10 +236,9 @@ class GatedKernel:
     def _new_features(self, gates):
         given = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
         gates = list(gates) if given else [gates] * len(self.dims)
-        gates = [np.asarray(G, dtype=float) for G in gates]
+        gates = [checks.array("gates", G, empty=True) for G in gates]
         numbers = tuple(G.shape[-1] if G.ndim == 2 else G.shape for G in gates)
-        _need(numbers == self.gate_numbers, f"gate sets of sizes {self.gate_numbers}", numbers)
-        _need(all(np.isfinite(G).all() for G in gates), "finite gates", "NaN or infinity")
+        checks.need(numbers == self.gate_numbers, "gates", f"gate sets of sizes {self.gate_numbers}", numbers)
         return self._features(gates)
 
 
@@ -272,19 +262,17 @@ class KernelStack:
     outputs, sigma2 = 1, None
 
     def __init__(self, D, dims=None):
-        D = np.asarray(D, dtype=float)
-        square = D.ndim == 4 and D.shape[0] == D.shape[1] and D.shape[2] == D.shape[3]
-        _need(square, "a stack of kernels of shape (d, d, n_samples, n_samples)", D.shape)
+        D = checks.array("D", D, shape=("d", "d", "n_samples", "n_samples"))
         d, n = D.shape[0], D.shape[2]
         self.dims = (d,) if dims is None else tuple(dims)
-        _need(math.prod(self.dims) == d, f"dims whose product is {d}", self.dims)
+        checks.need(math.prod(self.dims) == d, "dims", f"sizes whose product is {d}", self.dims)
         _check_memory(self.dims, n)
-        _check_kernel(D.transpose(0, 2, 1, 3).reshape(d * n, d * n), "the stack of kernels, as one matrix,")
+        _check_kernel(D.transpose(0, 2, 1, 3).reshape(d * n, d * n), "D, as one matrix,")
         self.D = D
 
     def new_points(self, X_new, gates=None):
         """Refuses: a stack from elsewhere does not know its inputs."""
-        _need(False, "a kernel that knows its inputs (use predict_from)", type(self).__name__)
+        checks.need(False, "kernel", "to know its inputs (use predict_from)", self)
 
     @property
     def n_points(self):
@@ -343,7 +331,8 @@ def capacity(n_inputs, n_gates, depth=1, binary=False):
     >>> [capacity(5, 4, L, binary=True) for L in (1, 2, 3, 4)]
     [20, 50, 70, 75]
     """
-    _need(min(n_inputs, n_gates, depth) >= 1, "positive numbers", (n_inputs, n_gates, depth))
+    n_inputs, n_gates = checks.count("n_inputs", n_inputs), checks.count("n_gates", n_gates)
+    depth = checks.count("depth", depth)
     if binary:
         return n_inputs * sum(math.comb(n_gates, k) for k in range(1, min(depth, n_gates) + 1))
     return n_inputs * math.comb(n_gates + depth - 1, depth)
@@ -358,19 +347,15 @@ def _evaluate(gates, X):
     return gates
 
 
-def _check_kernel(K, name="the input kernel"):
+def _check_kernel(K, name="K0"):
     """A symmetric, positive semidefinite matrix of floats, or the reason why it is none."""
-    _need(not np.iscomplexobj(K), f"{name} real", "complex numbers")
-    K = np.asarray(K, dtype=float)
-    _need(K.ndim == 2 and K.shape[0] == K.shape[1] and K.size > 0, f"{name} square, not empty", K.shape)
-    _need(np.isfinite(K).all(), f"{name} finite", "NaN or infinity")
-    scale = np.abs(K).max(initial=0.0)
-    asymmetry = np.abs(K - K.T).max(initial=0.0)
-    _need(asymmetry <= 1e-10 * scale, f"{name} symmetric", f"asymmetry {asymmetry:.3g}")
+    K = checks.symmetric(name, K, rtol=1e-10)
+    scale = np.abs(K).max()
+    # a factorisation instead of the eigenvalues of checks.psd, at a tenth of their cost
     shifted = K + (1e-9 * scale * math.sqrt(len(K)) + 1e-300) * np.eye(len(K))
     if dpotrf(shifted, lower=1)[1] != 0:
         lowest = np.linalg.eigvalsh(K)[0]
-        _need(False, f"{name} positive semidefinite", f"lowest eigenvalue {lowest:.3g}")
+        raise ValueError(f"{name} needs eigenvalues of at least zero, got {lowest:.3g}")
     return K
 
 
@@ -383,8 +368,3 @@ def _check_memory(dims, n_points):
             f"the order parameter of gate numbers {dims} is {d} x {d} and needs about {need / 2**30:.3g} GiB with "
             f"its work space, more than {MEMORY / 2**30:.3g} GiB: use fewer gates or less depth (its size is M^L)"
         )
-
-
-def _need(condition, what, got):
-    if not condition:
-        raise ValueError(f"need {what}, got {got}")

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
+from gdln import checks
 from gdln.renormalization.descent import BLURRED, Problem, descend, gradients, priors
 from gdln.renormalization.kernels import GatedKernel
 from gdln.renormalization.scale import refuse_collapse
@@ -33,8 +34,7 @@ class Prediction:
 
     def errors(self, target):
         r"""Bias :math:`\langle(\langle f\rangle - y)^2\rangle`, variance and their sum over the new points."""
-        target = np.asarray(target, dtype=float)
-        _need(target.shape == self.mean.shape, f"targets of shape {self.mean.shape}", target.shape)
+        target = checks.array("target", target, shape=self.mean.shape, empty=True)
         bias, variance = float(np.mean((self.mean - target) ** 2)), float(np.mean(self.variance))
         return Errors(bias, variance, bias + variance)
 
@@ -138,11 +138,8 @@ class SaddleSolution:
         prediction : Prediction
         """
         gated = isinstance(self.kernel, GatedKernel)
-        _need(
-            gated == (gates is not None),
-            f"gates {'of the new points' if gated else 'None for a stack'}",
-            gates,
-        )
+        what = "those of the new points" if gated else "None for a stack"
+        checks.need(gated == (gates is not None), "gates", what, gates)
         gates = (gates,) if gated else ()
         k = self.kernel.cross(self.U[0], cross, *gates)
         half = solve_triangular(self._factor[0], k.T, lower=True)
@@ -193,7 +190,7 @@ class SaddleSolution:
         -------
         K1 : ndarray, shape (n_new, n_new)
         """
-        _need(isinstance(self.kernel, GatedKernel), "a GatedKernel", type(self.kernel).__name__)
+        checks.instance("kernel", self.kernel, GatedKernel)
         D = self.kernel.outputs
         P = len(self.y) // D
         K0 = self.kernel.K0[:P, :P]
@@ -278,15 +275,15 @@ def solve(
     >>> solution.predict([[1, 1], [-1, 2]], gates=[[1, 1], [1, 0]]).mean.round(4)
     array([ 3.1741, -0.419 ])
     """
-    _need(tolerance > 0, "tolerance > 0", tolerance)
-    _need(method in ("auto", "mm"), "method 'auto' or 'mm'", method)
+    checks.positive("tolerance", tolerance), checks.choice("method", method, ("auto", "mm"))
     neighbour = start if isinstance(start, SaddleSolution) and start.kernel.dims == kernel.dims else None
     problem = Problem(
         kernel, y, widths, sigma2, temperature, None if neighbour is None else neighbour._log_ratios
     )
     if not any(problem.finite):
         return gp_limit(kernel, y, sigma2=sigma2, temperature=temperature)
-    _need(method == "auto" or all(problem.finite), "finite widths for method 'mm'", widths)
+    fits = method == "auto" or all(problem.finite)
+    checks.need(fits, "widths", "finite widths for method 'mm'", widths)
     if neighbour is None:
         theta, memory = problem.start(start.U if isinstance(start, SaddleSolution) else start), ()
     else:
@@ -310,7 +307,7 @@ def width_path(kernel, y, *, widths, sigma2=None, temperature=0.0, tolerance=1e-
         One a width. Coordinates are extrapolated by a parabola in :math:`\log N`, and the curvature that L-BFGS
         has learned is handed on.
     """
-    _need(np.ndim(widths) == 1, "a sequence of widths", widths)
+    checks.need(np.ndim(widths) == 1, "widths", "a sequence of widths", widths)
     solutions, nodes, thetas, memory, log_ratios = [], [], [], (), None
     for N in widths:
         if np.isposinf(N):
@@ -372,15 +369,15 @@ def action(kernel, y, U, *, widths, sigma2=None, temperature=0.0):
         One a layer, shaped as ``U``.
     """
     problem = Problem(kernel, y, widths, sigma2, temperature)
-    _need(all(problem.finite), "finite widths", widths)
+    checks.need(all(problem.finite), "widths", "finite widths", widths)
     if isinstance(U, str):
-        _need(U == "gp", "order parameters or 'gp'", repr(U))
+        checks.need(U == "gp", "U", "order parameters, one matrix a layer, or 'gp'", U)
         U = problem.infinite_width()
     else:
-        _need(isinstance(U, Iterable), "order parameters, one matrix a layer, or 'gp'", U)
-        U = problem.order_parameters(U)
+        checks.need(isinstance(U, Iterable), "U", "order parameters, one matrix a layer, or 'gp'", U)
+        U = problem.order_parameters("U", U)
     data = problem.data_term(U[0])
-    _need(data is not None, "order parameters at which the kernel can be factorised", U)
+    checks.need(data is not None, "U", "order parameters at which the kernel can be factorised", U)
     value, plus, minus, _ = data
     for N, A, u in zip(problem.widths, priors(U, kernel.dims, problem.sigma2), U, strict=True):
         ratio = np.linalg.solve(A, u)
@@ -436,8 +433,3 @@ def _solution(problem, point, history, converged, memory=()):
 def _lagrange(nodes, x):
     """Weights that extrapolate a polynomial through the nodes to ``x``."""
     return np.array([np.prod([(x - b) / (a - b) for b in nodes if b != a]) for a in nodes])
-
-
-def _need(condition, what, got):
-    if not condition:
-        raise ValueError(f"need {what}, got {got}")

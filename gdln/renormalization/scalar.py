@@ -13,6 +13,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln
 
+from gdln import checks
 from gdln.renormalization.descent import _widths
 from gdln.renormalization.kernels import _check_kernel
 from gdln.renormalization.saddle import Prediction
@@ -91,15 +92,11 @@ def solve_linear(K0, y, *, widths, sigma2=1.0, temperature=0.0):
     >>> round(solution.scale, 12)
     1.0
     """
-    K0, y = _check_kernel(K0), np.asarray(y, dtype=float)
-    _need(np.size(widths) > 0, "one width or more", widths)
+    K0 = _check_kernel(K0)
+    y = checks.array("y", y, shape=(len(K0),))
+    checks.need(np.size(widths) > 0, "widths", "one width or more", widths)
     widths = np.array(_widths(widths, np.size(widths)))
-    _need(y.shape == (len(K0),), f"targets of shape ({len(K0)},)", y.shape)
-    _need(np.isfinite(y).all(), "finite targets", "NaN or infinity")
-    finite = np.isfinite([sigma2, temperature]).all()
-    _need(
-        finite and sigma2 > 0 and temperature >= 0, "sigma2 > 0 and temperature >= 0", (sigma2, temperature)
-    )
+    sigma2, temperature = checks.positive("sigma2", sigma2), checks.nonnegative("temperature", temperature)
     eigenvalues, basis = np.linalg.eigh(K0)
     rank = int((eigenvalues > len(K0) * np.finfo(float).eps * eigenvalues[-1]).sum())
     if temperature == 0 and rank < len(K0):
@@ -150,8 +147,8 @@ def layer_scale(alpha, r0, sigma2, depth=1):
     >>> round(layer_scale(1.0, 0.5, 2.0), 12)
     1.0
     """
-    numbers = (alpha, r0, sigma2, depth)
-    _need(all(0 < a < math.inf for a in numbers), "finite alpha, r0, sigma2, depth > 0", numbers)
+    alpha, r0 = checks.positive("alpha", alpha), checks.positive("r0", r0)
+    sigma2, depth = checks.positive("sigma2", sigma2), checks.positive("depth", depth)
 
     def excess(x):
         return math.exp(x) / sigma2 - (1 - alpha) - alpha * r0 * math.exp(min(-depth * x, 700.0))
@@ -189,8 +186,8 @@ def depth_limit(alpha, r0, sigma2):
     >>> round(depth_limit(0.5, 1.3, 1.5), 12)
     3.9
     """
-    numbers = (alpha, r0, sigma2)
-    _need(all(0 < a < math.inf for a in numbers), "finite alpha, r0, sigma2 > 0", numbers)
+    alpha, r0 = checks.positive("alpha", alpha), checks.positive("r0", r0)
+    sigma2 = checks.positive("sigma2", sigma2)
     margin = alpha - 1 + 1 / sigma2
     return alpha * r0 / margin if margin > 0 else math.inf
 
@@ -229,12 +226,9 @@ def log_average_meijer(s, n_samples, widths, sigma2, digits=60):
     """
     import mpmath
 
-    widths = np.atleast_1d(widths)
-    numbers = (s, sigma2, *widths.tolist())
-    _need(
-        len(numbers) > 2 and all(0 < a < math.inf for a in numbers), "finite s, sigma2, widths > 0", numbers
-    )
-    _need(math.isfinite(n_samples), "a finite number of samples", n_samples)
+    widths = np.atleast_1d(checks.array("widths", widths, ndim=(0, 1), above=0))
+    s, sigma2 = checks.positive("s", s), checks.positive("sigma2", sigma2)
+    n_samples = checks.number("n_samples", n_samples)
     with mpmath.workdps(digits):
         half = [mpmath.mpf(float(b)) / 2 for b in (n_samples, *widths)]
         argument = mpmath.mpf(float(s))
@@ -269,8 +263,8 @@ def log_average_quadrature(s, n_samples, width, sigma2):
     -------
     value : float
     """
-    numbers = (s, width, sigma2)
-    _need(all(0 < a < math.inf for a in numbers), "finite s, width, sigma2 > 0", numbers)
+    s, width = checks.positive("s", s), checks.positive("width", width)
+    sigma2 = checks.positive("sigma2", sigma2)
     half = width / 2
     norm = half * math.log(half / sigma2) - gammaln(half)
 
@@ -281,8 +275,3 @@ def log_average_quadrature(s, n_samples, width, sigma2):
     top = log_density(peak)
     area, _ = quad(lambda x: math.exp(log_density(x) - top), peak - 12, peak + 12, points=[peak], limit=400)
     return top + math.log(area)
-
-
-def _need(condition, what, got):
-    if not condition:
-        raise ValueError(f"need {what}, got {got}")

@@ -150,7 +150,7 @@ def test_teachers_have_the_power_they_should():
     noisy = relu_teacher(4000, 20, 10, np.random.default_rng(1), noise=2.0)
     clean = relu_teacher(4000, 20, 10, np.random.default_rng(1), noise=0.0)
     assert np.std(noisy.y - clean.y) == pytest.approx(2, rel=0.05)
-    with pytest.raises(ValueError, match="at most 1797 images"):
+    with pytest.raises(ValueError, match="n_new needs a whole number of at least 1 and of at most 97"):
         even_odd(images.digits(), 1700, 100, rng)
 
 
@@ -198,15 +198,21 @@ def test_unknown_nonlinearities_are_refused():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda t, f, r: generalisation.fit(t, f, width=-np.inf), "widths > 0"),
+        (lambda t, f, r: generalisation.fit(t, f, width=-np.inf), "widths needs a number above 0"),
         (lambda t, f, r: generalisation.interpolate_nuclear(t, f, rate=1.0), "rate between 0 and 1"),
         (lambda t, f, r: generalisation.interpolate_nuclear(t, f, smoothing=0.0), "smoothing"),
         (lambda t, f, r: generalisation.interpolate_nuclear(replace(t, y=0 * t.y), f), "not all zero"),
-        (lambda t, f, r: relu_teacher(3, 3, 3, r, noise=np.nan), "finite noise"),
-        (lambda t, f, r: clustered_teacher(3, 3, 3, r, spread=-1), "spread, noise >= 0"),
-        (lambda t, f, r: clustered_teacher(3, 3, 3, r, n_unlabelled=-1), "positive sizes"),
-        (lambda t, f, r: even_odd(images.digits(), 0, 5, r), "n_samples, n_new >= 1"),
-        (lambda t, f, r: permuted_even_odd(images.digits(), 0, 5, 5, r), "n_tasks >= 1"),
+        (lambda t, f, r: relu_teacher(3, 3, 3, r, noise=np.nan), "noise needs a number of at least 0"),
+        (lambda t, f, r: clustered_teacher(3, 3, 3, r, spread=-1), "spread needs a number of at least 0"),
+        (
+            lambda t, f, r: clustered_teacher(3, 3, 3, r, n_unlabelled=-1),
+            "n_unlabelled needs a whole number of at least 0",
+        ),
+        (lambda t, f, r: even_odd(images.digits(), 0, 5, r), "n_samples needs a whole number of at least 1"),
+        (
+            lambda t, f, r: permuted_even_odd(images.digits(), 0, 5, 5, r),
+            "n_tasks needs a whole number of at least 1",
+        ),
         (lambda t, f, r: patches.kernels(np.ones((2, 2, 3)), sigma2=-1.0), "sigma2 > 0"),
         (lambda t, f, r: patches.kernels(np.full((2, 2, 3), np.nan)), "finite patches"),
         (lambda t, f, r: patches.diagonals(np.ones((2, 3))), "n_patches, patch_size"),

@@ -325,21 +325,21 @@ def test_jitter_is_added_only_when_the_factorisation_fails_and_is_reported(monke
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"temperature": -0.1}, "temperature >= 0"),
-        ({"widths": 0}, "widths > 0"),
-        ({"widths": -3}, "widths > 0"),
+        ({"temperature": -0.1}, "temperature needs a number of at least 0"),
+        ({"widths": 0}, "widths needs a number above 0"),
+        ({"widths": -3}, "widths needs a number above 0"),
         ({"widths": (3, 4)}, "one width"),
-        ({"sigma2": 0}, "sigma2 > 0"),
-        ({"y": Y[:3]}, "targets of shape"),
-        ({"y": Y * np.nan}, "finite targets"),
+        ({"sigma2": 0}, "sigma2 needs a number above 0"),
+        ({"y": Y[:3]}, "y needs shape"),
+        ({"y": Y * np.nan}, "y needs finite numbers"),
         ({"method": "newton"}, "method"),
-        ({"start": -1.0}, "positive multiple"),
-        ({"start": [np.eye(3)]}, "starting order parameters"),
+        ({"start": -1.0}, "start needs a number above 0"),
+        ({"start": [np.eye(3)]}, r"start needs order parameters of shapes \[\(2, 2\)\]"),
         ({"start": [-np.eye(2)]}, "positive-definite order parameters"),
         ({"start": "gp"}, "a number, SaddleSolution"),
-        ({"tolerance": 0.0}, "tolerance > 0"),
-        ({"sigma2": np.nan}, "sigma2 > 0"),
-        ({"temperature": np.inf}, "temperature >= 0"),
+        ({"tolerance": 0.0}, "tolerance needs a number above 0"),
+        ({"sigma2": np.nan}, "sigma2 needs a number above 0"),
+        ({"temperature": np.inf}, "temperature needs a finite number"),
     ],
 )
 def test_bad_numbers_are_refused_with_the_reason(change, message):
@@ -351,13 +351,13 @@ def test_bad_kernels_are_refused_with_the_reason():
     K0 = input_kernel(X)
     with pytest.raises(ValueError, match="symmetric"):
         GatedKernel(K0 + np.triu(np.ones((4, 4)), 1), G)
-    with pytest.raises(ValueError, match="positive semidefinite.*lowest eigenvalue -2"):
+    with pytest.raises(ValueError, match="K0 needs eigenvalues of at least zero, got -2"):
         GatedKernel(K0 - 2 * np.eye(4), G)
-    with pytest.raises(ValueError, match=r"gates of shape \(4, n_gates\)"):
+    with pytest.raises(ValueError, match=r"gates needs shape \(4, n_gates\)"):
         GatedKernel(K0, G[:3])
     with pytest.raises(ValueError, match="GiB.*M\\^L"):
         GatedKernel(K0, np.ones((4, 10)), depth=5)
-    with pytest.raises(ValueError, match="stack of kernels of shape"):
+    with pytest.raises(ValueError, match=r"D needs shape \(d, d, n_samples, n_samples\)"):
         KernelStack(K0)
     with pytest.raises(ValueError, match="symmetric"):
         KernelStack(np.stack([np.stack([K0, K0]), np.stack([2 * K0, K0])]))
@@ -370,23 +370,23 @@ def test_bad_kernels_are_refused_with_the_reason():
         (NEW[0], -NEW[1], NEW[2]),
         (*NEW[:2], NEW[2][:1]),
     ):
-        with pytest.raises(ValueError, match="need an input kernel"):
+        with pytest.raises(ValueError, match="cross|diagonal"):
             solution.predict_from(*wrong)
-    with pytest.raises(ValueError, match="need gates of the new points"):
+    with pytest.raises(ValueError, match="gates needs those of the new points"):
         solution.predict_from(*NEW[:2])
     for wrong in ({"depth": 1.5}, {"depth": 0}, {"outputs": 0}):
-        with pytest.raises(ValueError, match="whole numbers"):
+        with pytest.raises((TypeError, ValueError), match="needs a whole number"):
             GatedKernel(K0, G, **wrong)
     for kernel in (np.zeros((0, 0)), 1j * K0, K0 * np.nan):
-        with pytest.raises(ValueError, match="need the input kernel"):
+        with pytest.raises((TypeError, ValueError), match="^K0 needs"):
             GatedKernel(kernel, G)
     for inputs, more in ((X[0], {}), (X, {"X_new": np.ones((2, 3))}), (X * np.nan, {}), (X, {"sigma2": -1})):
-        with pytest.raises(ValueError, match="^need"):
+        with pytest.raises(ValueError, match=r"^\w+ needs"):
             input_kernel(inputs, **more)
     for gate_sets in ([], [np.ones(3)], [np.ones((3, 2)), np.ones((2, 2))], [np.ones((3, 0))]):
-        with pytest.raises(ValueError, match="need gate sets"):
+        with pytest.raises(ValueError, match="gates needs gate sets"):
             rn.path_features(gate_sets)
-    with pytest.raises(ValueError, match="targets of shape"):
+    with pytest.raises(ValueError, match="target needs shape"):
         rn.solve(worked(1), Y, **WORKED).predict_from(*NEW).errors(np.ones(5))
 
 
@@ -403,7 +403,7 @@ def test_the_scalar_theory_refuses_numbers_that_are_not_positive(bad):
         lambda: solve_linear(np.eye(3), one, widths=3, sigma2=bad),
         lambda: solve_linear(np.eye(3), [1, 2, np.nan], widths=3),
     ):
-        with pytest.raises(ValueError, match="^need"):
+        with pytest.raises(ValueError, match=r"^\w+ needs"):
             call()
 
 
@@ -596,27 +596,29 @@ def test_what_a_kernel_knows_cannot_be_contradicted_and_what_it_does_not_is_aske
         lambda: rn.gp_limit(own, Y, sigma2=1.0),
         lambda: rn.action(own, Y, "gp", sigma2=1.0, **options),
     ):
-        with pytest.raises(ValueError, match="need sigma2 of the kernel, 1.5, or none, got 1.0"):
+        with pytest.raises(
+            ValueError, match="sigma2 needs the value the kernel has, 1.5, or none, got float 1.0"
+        ):
             call()
     assert rn.solve(own, Y, sigma2=1.5, **options).sigma2 == 1.5
     assert rn.solve(elsewhere, Y, **options).sigma2 == 1.0
-    with pytest.raises(ValueError, match="knows its inputs"):
+    with pytest.raises(ValueError, match="kernel needs to know its inputs"):
         rn.solve(elsewhere, Y, **options).predict(X_NEW, gates=G_NEW)
     stack = KernelStack(np.einsum("pm,pq,qn->mnpq", own.F, own.K0, own.F))
-    with pytest.raises(ValueError, match="knows its inputs"):
+    with pytest.raises(ValueError, match="kernel needs to know its inputs"):
         rn.solve(stack, Y, **options).predict(X_NEW)
     solution = rn.solve(own, Y, **options)
-    with pytest.raises(ValueError, match="need gates of the new points"):
+    with pytest.raises(ValueError, match="gates needs those of the new points"):
         solution.predict(X_NEW)
-    with pytest.raises(ValueError, match="n_inputs"):
+    with pytest.raises(ValueError, match=r"X_new needs shape \(n_new, 2\)"):
         solution.predict(np.ones((2, 3)), gates=G_NEW)
-    with pytest.raises(ValueError, match="input kernel"):
+    with pytest.raises(ValueError, match="gates needs one row for each of 2 new points, got .1."):
         solution.predict(X_NEW, gates=G_NEW[:1])
 
 
 @pytest.mark.parametrize("U", ["nonsense", "GP", 2.0, None, [np.eye(3)], np.eye(2)])
 def test_the_action_is_refused_at_what_is_no_order_parameter(U):
-    with pytest.raises(ValueError, match="need .*order parameters"):
+    with pytest.raises(ValueError, match="U needs .*order parameters"):
         rn.action(worked(1), Y, U, **WORKED)
 
 
