@@ -9,7 +9,7 @@ import torch
 from experiment import arguments, runs, save
 
 from gdln.alignment.convolutional import RULES, ConvolutionalNets
-from gdln.alignment.rules import Learner, accuracy, train
+from gdln.alignment.experiments import image_task, train_rule
 from gdln.data import images
 
 N_TRAIN, N_VALIDATION, N_TEST, LRS, CHANNELS = 1000, 297, 500, (2.0, 6.0), [8, 32]
@@ -24,28 +24,29 @@ def image_set(name):
     return images.ImageSet(small.reshape(len(full), -1), full.labels, (14, 14)), (1, 2, 2), 10
 
 
-def trained(channels, rule, seed, name):
-    """Test accuracies of one network for every learning rate, and the rate that the validation images choose."""
+def trained(channels, rule, name, n_seeds):
+    """One rule at one width, all seeds and learning rates at once."""
     torch.set_num_threads(1)
     full, strides, epochs = image_set(name)
-    training, rest = full.split(N_TRAIN, np.random.default_rng(seed))
-    parts = (
-        training,
-        rest.subset(slice(N_VALIDATION)),
-        rest.subset(slice(N_VALIDATION, N_VALIDATION + N_TEST)),
-    )
-    x = [torch.from_numpy(X).float().view(-1, 1, *full.shape) for X in images.centred_rows(*parts)]
-    y = torch.from_numpy(images.one_hot(training.labels) - 0.1).float()
-    net = ConvolutionalNets(channels, strides, 10, 1, generator=torch.Generator().manual_seed(seed))
-    net.weights = [W.repeat(len(LRS), 1, 1) for W in net.weights]
-    learner = Learner(net, rule, torch.Generator().manual_seed(1000 + seed))
-    train(learner, x[0], y, torch.tensor(LRS), epochs, generator=torch.Generator().manual_seed(seed))
-    validation, test = (accuracy(net, x[k], torch.from_numpy(parts[k].labels)).tolist() for k in (1, 2))
-    best = int(np.argmax(validation))
+    split = N_VALIDATION, N_TEST
+    tasks = [
+        image_task(full, N_TRAIN, np.random.default_rng(seed), *split, flat=False, dtype=torch.float32)
+        for seed in range(n_seeds)
+    ]
+    sources = [[torch.Generator().manual_seed(k + seed) for k in (0, 1000)] for seed in range(n_seeds)]
+
+    def draw(generator):
+        # from a copy: the order of the data starts at the seed, too
+        own = torch.Generator().manual_seed(generator.initial_seed())
+        return ConvolutionalNets(channels, strides, 10, 1, generator=own)
+
+    result = train_rule(rule, tasks, draw, generators=sources, lrs=LRS, n_epochs=epochs)
     return {
-        "accuracy": round(100 * test[best], 3),
-        "lr": LRS[best],
-        "table": [round(100 * t, 3) for t in test],
+        "channels": channels,
+        "rule": rule,
+        "accuracy": (100 * result.accuracy).round(3).tolist(),
+        "lr": result.lr.tolist(),
+        "table": (100 * result.table.T).round(3).tolist(),
     }
 
 
@@ -59,14 +60,8 @@ def main(argv=None):
     )
     full, strides, epochs = image_set(chosen.set)
     name, seeds = f"alignment_convolutional_{chosen.set}", list(range(chosen.seeds))
-    grid = {"channels": CHANNELS, "rule": list(RULES), "seed": seeds}
-    found = iter(runs(name, trained, grid, chosen.jobs, name=chosen.set))
-    rows = []
-    for channels in CHANNELS:
-        for rule in RULES:
-            group = [next(found) for _ in seeds]
-            columns = {column: [run[column] for run in group] for column in ("accuracy", "lr", "table")}
-            rows.append({"channels": channels, "rule": rule, **columns})
+    grid = {"channels": CHANNELS, "rule": list(RULES)}
+    rows = runs(name, trained, grid, chosen.jobs, name=chosen.set, n_seeds=chosen.seeds)
     save(
         name,
         chosen,

@@ -3,11 +3,14 @@
 Writes book/data/alignment_rules.json. About four CPU-minutes.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from experiment import arguments, runs, save
 
 from gdln.alignment.experiments import digits_task, train_rule
+from gdln.alignment.perceptrons import Perceptrons
 from gdln.alignment.rules import RULES
 
 LRS = (0.1, 0.3, 1.0)
@@ -28,11 +31,12 @@ def trained(setting, rule, n_seeds):
     """One rule in one setting, all seeds at once."""
     torch.set_num_threads(1)
     options = dict(SETTINGS[setting])
-    n_train = options.pop("n_train")
+    n_train, width, depth = (options.pop(name) for name in ("n_train", "width", "depth"))
     tasks = [
         digits_task(n_train, np.random.default_rng(seed), dtype=torch.float32) for seed in range(n_seeds)
     ]
-    result = train_rule(rule, tasks, generators=map(sources, range(n_seeds)), **options)
+    draw = partial(Perceptrons.draw, [64, *[width] * depth, 10], 1, dtype=torch.float32)
+    result = train_rule(rule, tasks, draw, generators=map(sources, range(n_seeds)), **options)
     return {
         **SETTINGS[setting],
         "rule": rule,

@@ -8,22 +8,21 @@ import torch
 
 from gdln import checks
 from gdln.alignment import scores, theory
-from gdln.alignment.perceptrons import Perceptrons
 from gdln.alignment.rules import Learner, accuracy, train
 from gdln.data import images
 from gdln.nets.mlp import MLP
-from gdln.nets.training import gradient_descent
+from gdln.nets.training import gradient_descent, minibatches
 
 
 @dataclass(frozen=True)
-class DigitsTask:
-    """Digits as a regression task, cut into parts.
+class ImageTask:
+    """Images as a regression task, cut into parts.
 
     Attributes
     ----------
-    x, x_validation, x_test : Tensor, shape (n, 64)
-        Centred with the training mean, rows of norm 8.
-    y : Tensor, shape (n, 10)
+    x, x_validation, x_test : Tensor, shape (n, n_pixels) or (n, 1, height, width)
+        Centred with the training mean, each of norm :math:`\\sqrt{n_{\\rm pixels}}`.
+    y : Tensor, shape (n, n_classes)
         One-hot targets minus 0.1.
     labels, labels_validation, labels_test : Tensor of int, shape (n,)
         Classes.
@@ -38,37 +37,52 @@ class DigitsTask:
     labels_test: torch.Tensor
 
 
-def digits_task(n_train, rng, n_validation=297, n_test=500, dtype=torch.float64):
-    """Draw training, validation and test digits.
+def image_task(image_set, n_train, rng, n_validation=297, n_test=500, *, flat=True, dtype=torch.float64):
+    """Draw training, validation and test images.
 
     Parameters
     ----------
+    image_set : gdln.data.images.ImageSet
+        All images.
     n_train : int
         Training images.
     rng : numpy.random.Generator
         Draws the split.
     n_validation, n_test : int, optional
         Other images.
+    flat : bool, optional
+        Rows of pixels; otherwise images of one channel.
     dtype : torch.dtype, optional
         Type of inputs and targets.
 
     Returns
     -------
-    task : DigitsTask
+    task : ImageTask
         Three disjoint parts.
+
+    Raises
+    ------
+    ValueError
+        If there are not enough images.
     """
-    train_set, rest = images.digits().split(n_train, rng)
+    train_set, rest = image_set.split(n_train, rng)
     if min(n_validation, n_test) < 0 or n_validation + n_test > len(rest):
-        raise ValueError(f"only {len(rest)} digits are left for {n_validation} + {n_test}")
+        raise ValueError(f"only {len(rest)} images are left for {n_validation} + {n_test}")
     parts = (
         train_set,
         rest.subset(slice(n_validation)),
         rest.subset(slice(n_validation, n_validation + n_test)),
     )
-    x = [torch.from_numpy(X).to(dtype) for X in images.centred_rows(*parts)]
+    shape = (-1,) if flat else (1, *image_set.shape)
+    x = [torch.from_numpy(X).to(dtype).view(len(X), *shape) for X in images.centred_rows(*parts)]
     labels = [torch.from_numpy(part.labels) for part in parts]
     y = torch.from_numpy(images.one_hot(parts[0].labels) - 0.1).to(dtype)
-    return DigitsTask(x[0], y, labels[0], x[1], labels[1], x[2], labels[2])
+    return ImageTask(x[0], y, labels[0], x[1], labels[1], x[2], labels[2])
+
+
+def digits_task(n_train, rng, **options):
+    """The task of :func:`image_task` with the digits of scikit-learn, and its other arguments."""
+    return image_task(images.digits(), n_train, rng, **options)
 
 
 @dataclass(frozen=True)
@@ -190,17 +204,18 @@ class RuleResult:
     diverged: np.ndarray
 
 
-def train_rule(rule, tasks, width, depth, *, generators, lrs=(0.1, 0.3, 1.0), n_epochs=30, batch_size=50):
+def train_rule(rule, tasks, draw, *, generators, lrs=(0.1, 0.3, 1.0), n_epochs=30, batch_size=50):
     """Train one network a task and learning rate by one rule, all learning rates at once.
 
     Parameters
     ----------
     rule : str
-        A name in :data:`gdln.alignment.rules.RULES`.
-    tasks : sequence of DigitsTask
+        One of the stack's rules.
+    tasks : sequence of ImageTask
         One a seed.
-    width, depth : int
-        Units in a hidden layer, number of hidden layers.
+    draw : callable
+        ``draw(generator=generator)`` is a stack of one network, of any kind, such as
+        ``partial(Perceptrons.draw, widths, 1)``.
     generators : iterable of (torch.Generator, torch.Generator)
         A pair a task: the first draws the weights and the order of the data, the second the feedback.
     lrs : sequence of float, optional
@@ -217,19 +232,22 @@ def train_rule(rule, tasks, width, depth, *, generators, lrs=(0.1, 0.3, 1.0), n_
         raise ValueError(f"need at least one task and one learning rate, got {len(tasks)} and {len(lrs)}")
     pairs = list(generators)
     checks.need(len(pairs) == len(tasks), "generators", f"a pair for each of {len(tasks)} tasks", len(pairs))
+
+    def for_every_rate(tensors):
+        return [W[:1].repeat(len(lrs), *[1] * (W.ndim - 1)) for W in tensors]
+
     chosen, tables, diverged = [], [], []
     for task, (generator, of_feedback) in zip(tasks, pairs, strict=True):
-        widths = [task.x.shape[1], *[width] * depth, task.y.shape[1]]
-        networks = Perceptrons.draw(widths, 1, generator=generator, dtype=task.x.dtype).repeat(len(lrs))
+        networks = draw(generator=generator)
+        networks.weights = for_every_rate(networks.weights)
         learner = Learner(networks, rule, of_feedback)
         if learner.feedback is not None:  # the same feedback at every learning rate
-            learner.feedback = [F[:1].repeat(len(lrs), 1, 1) for F in learner.feedback]
-        rates = torch.tensor(lrs, dtype=task.x.dtype)
+            learner.feedback = for_every_rate(learner.feedback)
         losses, _ = train(
             learner,
             task.x,
             task.y,
-            rates,
+            torch.tensor(lrs, dtype=task.x.dtype),
             n_epochs,
             generator=generator,
             batch_size=min(batch_size, len(task.x)),
@@ -265,23 +283,15 @@ def train_with_prediction(network, x, y, lr, n_epochs, *, generator, batch_size=
     """
     learner, frozen = Learner(network, "backprop"), Learner(network, "align_zero")
     checks.finite("x", x), checks.finite("y", y)
-    checks.torch_generator("generator", generator)
     if not 1 <= batch_size <= len(x) or n_epochs < 1:
         raise ValueError(
             f"need len(x) >= batch_size >= 1 and n_epochs >= 1, got {len(x)}, {batch_size}, {n_epochs}"
         )
     predicted = [torch.zeros_like(W) for W in network.weights]
-    n_batches = len(x) // batch_size
     for _ in range(n_epochs):
-        order = torch.randperm(len(x), generator=generator)[: n_batches * batch_size]
-        for b in order.view(n_batches, batch_size):
+        for b in minibatches(len(x), batch_size, generator):
             for total, change in zip(predicted, frozen.changes(x[b], y[b])[0], strict=True):
                 total.add_(change, alpha=lr)
             learner.step(x[b], y[b], lr)
     changes = [W - W0 for W, W0 in zip(network.weights, learner.initial, strict=True)]
     return changes, predicted
-
-
-def digit_images(task, size=8):
-    """The inputs of a task as images of one channel: training, validation and test, (n, 1, size, size)."""
-    return [x.view(len(x), 1, size, size) for x in (task.x, task.x_validation, task.x_test)]

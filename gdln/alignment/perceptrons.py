@@ -131,12 +131,6 @@ class Perceptrons:
             MLP(widths, activation, "ntk", gains, generator=generator, dtype=dtype) for _ in range(n_seeds)
         )
 
-    def repeat(self, n_copies):
-        """The same networks ``n_copies`` times over, as copies; for several learning rates at once."""
-        return Perceptrons(
-            [W.repeat(n_copies, 1, 1) for W in self.weights], self.multipliers, self.activations
-        )
-
     def activities(self, x, weights=None):
         """Input and activity of every layer, each of shape (n_seeds, batch, width); the output last."""
         weights = self.weights if weights is None else weights

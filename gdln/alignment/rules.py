@@ -10,6 +10,7 @@ import math
 import torch
 
 from gdln import checks
+from gdln.nets.training import minibatches
 
 #: Rules in the order the book tabulates them.
 RULES = (
@@ -244,7 +245,6 @@ def train(learner, x, y, lr, n_epochs, *, generator, batch_size=50, evaluate=Non
         If the generator is none.
     """
     checks.finite("x", x), checks.finite("y", y)
-    checks.torch_generator("generator", generator)
     if len(x) != len(y) or not 1 <= batch_size <= len(x) or n_epochs < 1:
         raise ValueError(
             f"need len(x) == len(y) >= batch_size >= 1 and n_epochs >= 1, got {len(x)}, {len(y)}, "
@@ -255,11 +255,10 @@ def train(learner, x, y, lr, n_epochs, *, generator, batch_size=50, evaluate=Non
         from tqdm import tqdm
 
         epochs = tqdm(epochs, leave=False)
-    losses, evaluations, n_batches = [], [], len(x) // batch_size
+    losses, evaluations = [], []
     for _ in epochs:
-        order = torch.randperm(len(x), generator=generator)[: n_batches * batch_size]
-        batches = order.view(n_batches, batch_size)
-        losses.append(sum(learner.step(x[b], y[b], lr) for b in batches) / n_batches)
+        batches = minibatches(len(x), batch_size, generator)
+        losses.append(sum(learner.step(x[b], y[b], lr) for b in batches) / len(batches))
         if evaluate is not None:
             evaluations.append(evaluate(learner.network))
     return torch.stack(losses), evaluations

@@ -56,6 +56,40 @@ def cross_entropy(outputs, labels):
     return torch.nn.functional.cross_entropy(outputs, labels)
 
 
+def minibatches(n, batch_size, generator):
+    """Indices of the minibatches of one epoch, in a new order.
+
+    Parameters
+    ----------
+    n : int
+        Samples.
+    batch_size : int
+        Samples in a minibatch, at most ``n``.
+    generator : torch.Generator
+        Source of the order.
+
+    Returns
+    -------
+    batches : Tensor of int, shape (n // batch_size, batch_size)
+        No sample twice; a last, incomplete minibatch is left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is no count or out of range, or the generator is none.
+
+    Examples
+    --------
+    >>> minibatches(7, 2, torch.Generator().manual_seed(0)).shape
+    torch.Size([3, 2])
+    """
+    n = checks.count("n", n)
+    batch_size = checks.count("batch_size", batch_size, most=n)
+    checks.torch_generator("generator", generator)
+    order = torch.randperm(n, generator=generator)
+    return order[: n // batch_size * batch_size].view(-1, batch_size)
+
+
 LOSSES = {"squared": half_squared_error, "cross_entropy": cross_entropy}
 
 

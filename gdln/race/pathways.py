@@ -14,6 +14,7 @@ from gdln import checks
 from gdln.activations import LEAK
 from gdln.data import images, tasks
 from gdln.nets.mlp import initial_weights
+from gdln.nets.training import minibatches
 
 
 class PathwayNetwork(nn.Module):
@@ -319,8 +320,8 @@ def train(
 
         epochs = tqdm(epochs, leave=False)
     for epoch in epochs:
-        order, total, n_batches = torch.randperm(n, generator=generator), 0.0, n // batch_size
-        for i, batch in enumerate(order[: n_batches * batch_size].view(n_batches, batch_size)):
+        total, batches = 0.0, minibatches(n, batch_size, generator)
+        for i, batch in enumerate(batches):
             loss, gradients = loss_and_gradients(
                 network, x.index_select(1, batch), targets[:, batch], outputs, weights
             )
@@ -332,11 +333,11 @@ def train(
                         v[v.abs() < 1e-25] = 0.0
         if not math.isfinite(total):
             raise checks.Diverged(
-                f"training diverged in epoch {epoch}: loss {total / n_batches:.3g} with lr={lr}; try a smaller one",
+                f"training diverged in epoch {epoch}: loss {total / len(batches):.3g} with lr={lr}; try a smaller one",
                 step=epoch,
             )
         if epoch == n_epochs or (record_every and epoch % record_every == 0):
-            records.append((epoch, total / n_batches, accuracy(network, *test)))
+            records.append((epoch, total / len(batches), accuracy(network, *test)))
     steps, loss, tables = zip(*records, strict=True)
     trained = [table[mask].mean() for table in tables]
     untrained = [table[~mask].mean() if (~mask).any() else math.nan for table in tables]

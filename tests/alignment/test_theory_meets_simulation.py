@@ -1,5 +1,7 @@
 """Trained networks against the closed forms, and the digits experiments of the chapters, scaled down."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ import torch
 from gdln.alignment import theory
 from gdln.alignment.convolutional import ConvolutionalNets
 from gdln.alignment.experiments import (
-    digit_images,
     digits_task,
     measure_alignment,
     train_rule,
@@ -93,7 +94,12 @@ def test_align_needs_width_and_feedback_does_not_profit_from_it():
     tasks = [digits_task(1000, np.random.default_rng(s), dtype=torch.float32) for s in range(2)]
     acc = {
         (rule, width): train_rule(
-            rule, tasks, width, 3, generators=pairs(2), n_epochs=20, lrs=(0.1, 1.0)
+            rule,
+            tasks,
+            partial(Perceptrons.draw, [64, width, width, width, 10], 1, dtype=torch.float32),
+            generators=pairs(2),
+            n_epochs=20,
+            lrs=(0.1, 1.0),
         ).accuracy.mean()
         for rule in ("backprop", "align_zero", "readout")
         for width in (16, 256)
@@ -107,10 +113,10 @@ def test_bad_input_is_refused():
     task = digits_task(50, np.random.default_rng(0))
     with pytest.raises(ValueError, match="increasing"):
         measure_alignment(task.x, task.y, 8, 2, **sources(0), checkpoints=(5, 5))
-    with pytest.raises(ValueError, match="digits are left"):
+    with pytest.raises(ValueError, match="images are left"):
         digits_task(1700, np.random.default_rng(0))
     with pytest.raises(ValueError, match="generators needs a pair for each of 2 tasks"):
-        train_rule("backprop", [task, task], 8, 2, generators=pairs(3))
+        train_rule("backprop", [task, task], partial(Perceptrons.draw, [64, 10], 1), generators=pairs(3))
 
 
 def test_the_running_prediction_is_the_full_batch_formula():
@@ -131,16 +137,48 @@ def test_the_running_prediction_is_the_full_batch_formula():
 
 
 def test_alignment_of_convolutional_networks_grows_with_width():
-    task = digits_task(200, np.random.default_rng(0), dtype=torch.float32)
-    x = digit_images(task)[0]
+    task = digits_task(200, np.random.default_rng(0), flat=False, dtype=torch.float32)
     cosines = []
     for channels in (4, 48):
         net = ConvolutionalNets(channels, (1, 2), 10, 2, generator=torch.Generator().manual_seed(0))
         pairs = zip(
-            *train_with_prediction(net, x, task.y, 1.0, 4, generator=torch.Generator().manual_seed(1)),
+            *train_with_prediction(net, task.x, task.y, 1.0, 4, generator=torch.Generator().manual_seed(1)),
             strict=True,
         )
         cosines.append(
             [torch.nn.functional.cosine_similarity(a.flatten(1), b.flatten(1)).mean() for a, b in pairs]
         )
     assert all(wide > narrow for narrow, wide in zip(*cosines, strict=True))
+
+
+def test_a_rule_trains_any_stack_and_every_rate_is_a_run_of_its_own():
+    few = {"n_validation": 50, "n_test": 50, "flat": False, "dtype": torch.float32}
+    tasks = [digits_task(100, np.random.default_rng(s), **few) for s in (0, 1)]
+    draw = partial(ConvolutionalNets, 4, (1, 2), 10, 1)
+
+    def table(rule, *lrs):
+        run = train_rule(rule, tasks, draw, generators=pairs(2), lrs=lrs, n_epochs=3)
+        assert run.table.shape == (len(lrs), 2)
+        np.testing.assert_array_equal(run.accuracy, run.table[[lrs.index(lr) for lr in run.lr], [0, 1]])
+        return run.table
+
+    np.testing.assert_array_equal(table("backprop", 2.0, 6.0)[0], table("backprop", 2.0)[0])
+    same, other = (
+        table("feedback", 6.0, 6.0),
+        table("feedback", 6.0, 0.0),
+    )  # one draw of the feedback for all rates
+    np.testing.assert_array_equal(same[0], same[1])
+    np.testing.assert_array_equal(same[0], other[0])
+
+
+def test_tasks_of_images_are_three_disjoint_parts_in_either_shape():
+    rows, pictures = (
+        digits_task(40, np.random.default_rng(3), n_validation=20, n_test=30, flat=flat)
+        for flat in (True, False)
+    )
+    assert pictures.x.shape == (40, 1, 8, 8) and pictures.x_test.shape == (30, 1, 8, 8)
+    assert torch.equal(rows.x_validation, pictures.x_validation.view(20, 64))
+    torch.testing.assert_close((rows.x**2).sum(1), torch.full((40,), 64.0).double())
+    everything = torch.cat([rows.x, rows.x_validation, rows.x_test])
+    assert len(everything.unique(dim=0)) == 90
+    assert torch.equal(rows.y.argmax(1), rows.labels) and abs(rows.y.sum(1)).max() < 1e-12

@@ -138,3 +138,21 @@ def test_data_that_are_not_finite_are_named_and_not_the_step(which, bad):
     ):
         with pytest.raises(ValueError, match=f"^{which} needs finite numbers, got .* in 1 of"):
             run()
+
+
+@pytest.mark.parametrize("n, batch_size", [(7, 2), (6, 3), (5, 5), (1, 1)])
+def test_minibatches_hold_no_sample_twice_and_differ_between_epochs(n, batch_size):
+    source = torch.Generator().manual_seed(0)
+    epochs = [training.minibatches(n, batch_size, source) for _ in range(20)]
+    for batches in epochs:
+        assert batches.shape == (n // batch_size, batch_size)
+        assert len(batches.unique()) == batches.numel() and 0 <= batches.min() and batches.max() < n
+    assert n == 1 or len({tuple(batches.flatten().tolist()) for batches in epochs}) > 1
+    left_out = set(range(n)) - set(epochs[0].flatten().tolist())
+    assert len(left_out) == n % batch_size
+
+
+@pytest.mark.parametrize("n, batch_size, name", [(3, 4, "batch_size"), (3, 0, "batch_size"), (0, 1, "n")])
+def test_minibatches_that_cannot_be_filled_are_refused(n, batch_size, name):
+    with pytest.raises(ValueError, match=f"^{name} needs"):
+        training.minibatches(n, batch_size, torch.Generator())
