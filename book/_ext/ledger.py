@@ -63,7 +63,7 @@ class quoted_claim(nodes.Inline, nodes.TextElement):
 
 
 class Quote(ReferenceRole):
-    """``{claim}`24.1 <race-sharing-100>` `` prints a number that must be what the claim measured in this build."""
+    """``{claim}`24.2 <race-sharing-100>` `` prints a number that must be what the claim measured in this build."""
 
     def run(self):
         node = quoted_claim(self.rawtext, key=self.target, quoted=self.title)
