@@ -266,7 +266,7 @@ def test_an_activation_may_be_given_by_its_name():
         (tangent_kernel, gram, h0, c),
     ):
         np.testing.assert_equal(function(*args, "relu"), function(*args, ACTIVATIONS["relu"]))
-        with pytest.raises(ValueError, match="activation must be one of"):
+        with pytest.raises(ValueError, match="activation needs one of"):
             function(*args, "cube")
 
 
@@ -329,5 +329,5 @@ def test_four_points_are_balanced_and_not_linearly_separable_in_the_mean():
     assert abs(y.mean()) < 4 / np.sqrt(20000)
     assert np.abs(X.T @ y / 20000).max() < 4 / np.sqrt(20000)
     assert np.array_equal(y, X[:, 0] ** 2 - X[:, 1] ** 2)
-    with pytest.raises(ValueError, match="need d"):
+    with pytest.raises(ValueError, match="d needs a whole number of at least 2"):
         tasks.four_points(3, 1, np.random.default_rng(0))
