@@ -16,6 +16,10 @@ LOSSES = ("squared", "cross_entropy")
 class UnstableStepSize(checks.Diverged):
     """Gradient descent diverges: the step size is above two over the largest eigenvalue of the kernel.
 
+    Where the kernel stands still this is known before the first step, and no step is taken; where it moves, the run
+    meets it on its way. To a sweep over step sizes both are a run that diverged, so both are this one exception, and
+    neither is a ``ValueError``: any positive step size is an allowed argument.
+
     Attributes
     ----------
     lr, eigenvalue : float
