@@ -27,7 +27,7 @@ def smallest_eigenvalue(gram):
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If the matrix is not square, symmetric, finite and positive semidefinite up to rounding.
 
     Examples
@@ -35,14 +35,7 @@ def smallest_eigenvalue(gram):
     >>> smallest_eigenvalue([[1.0, 1.0], [1.0, 1.0]])
     0.0
     """
-    gram = np.asarray(gram, dtype=float)
-    if gram.ndim != 2 or not gram.size or gram.shape[0] != gram.shape[1]:
-        raise ValueError(f"a Gram matrix is square, got shape {gram.shape}")
-    if not np.isfinite(gram).all() or not np.allclose(gram, gram.T):
-        raise ValueError("a Gram matrix is symmetric with finite entries")
-    values = np.linalg.eigvalsh(gram)
-    if values[0] < -1e-8 * max(values[-1], 1e-300):
-        raise ValueError(f"a Gram matrix has no negative eigenvalues, got {values[0]:.3g}")
+    values = np.linalg.eigvalsh(checks.psd("gram", gram))
     return float(values[0]) if values[0] > 10 * len(values) * np.finfo(float).eps * values[-1] else 0.0
 
 
@@ -58,9 +51,14 @@ def schur_bound(gram, S):
     -------
     bound : float
         Never above the smallest eigenvalue of the elementwise product.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a matrix is not positive semidefinite, or their shapes differ.
     """
-    if np.shape(S) != np.shape(gram):
-        raise ValueError(f"need two matrices of one shape, got {np.shape(gram)} and {np.shape(S)}")
+    gram, S = checks.square("gram", gram), checks.psd("S", S)
+    checks.need(S.shape == gram.shape, "S", f"the shape of gram, {gram.shape}", S)
     return smallest_eigenvalue(gram) * float(np.min(np.diag(S)))
 
 
@@ -85,7 +83,15 @@ def rate_bound(gram, h, c, activation):
     -------
     bound : float
         The same in mean-field and NTK scaling.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a matrix is none, shapes do not fit or the activation is unknown.
     """
+    gram = checks.square("gram", gram)
+    h = checks.array("h", h, shape=("m", len(gram)))
+    c = checks.array("c", c, shape=(len(h),))
     slope = named(activation).both(h)[1]
     diagonal = c**2 @ slope**2 / len(c)
     return 2 / len(gram) * smallest_eigenvalue(gram) * float(diagonal.min())
@@ -149,7 +155,7 @@ def certify(gram, h0, c, y, activation, scaling="mean_field"):
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If the output weights differ in size or vanish, shapes do not fit or the scaling is unknown.
 
     Notes
@@ -157,20 +163,19 @@ def certify(gram, h0, c, y, activation, scaling="mean_field"):
     The largest p is found exactly: q takes the values k/m, so it is enough to compare the k-th largest distance
     from the ends of the interval with the radius at p = k/m.
     """
-    gram, h0, c, y = (np.asarray(x, dtype=float) for x in (gram, h0, c, y))
+    gram = checks.square("gram", gram)
+    n = len(gram)
+    h0 = checks.array("h0", h0, shape=("m", n))
+    m = len(h0)
+    c, y = checks.array("c", c, shape=(m,)), checks.array("y", y, shape=(n,))
     activation = named(activation)
-    size, m, n = np.abs(c), len(c), len(y)
-    if scaling not in ("mean_field", "ntk"):
-        raise ValueError(f"scaling must be 'mean_field' or 'ntk', got {scaling!r}")
-    if not m or h0.shape != (m, n) or gram.shape != (n, n):
-        raise ValueError(
-            f"need h0 of shape {(m, n)} and gram of shape {(n, n)}, got {h0.shape}, {gram.shape}"
-        )
+    scaling = checks.choice("scaling", scaling, ("mean_field", "ntk"))
+    size = np.abs(c)
     c_hat = size[0]
-    if not 0 < c_hat < np.inf or not np.ptp(size) <= 1e-12 * c_hat:
-        raise ValueError(f"output weights must have one size, not zero, got {size.min()} to {size.max()}")
-    if not (np.isfinite(h0).all() and np.isfinite(y).all()):
-        raise ValueError("pre-activations and targets must be finite, got NaN or infinity")
+    if not c_hat > 0 or not np.ptp(size) <= 1e-12 * c_hat:
+        raise ValueError(
+            f"c needs output weights of one size, not zero, got sizes from {size.min():.6g} to {size.max():.6g}"
+        )
     lam = smallest_eigenvalue(gram)
     if lam == 0:
         reason = "the Gram matrix is singular: the features of the samples are linearly dependent"

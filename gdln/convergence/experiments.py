@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
 from gdln.convergence.features import draw_features, linear_features
 from gdln.convergence.flow import draw_units, flow
 
@@ -59,12 +60,12 @@ def train_and_test(
 
     Raises
     ------
-    ValueError
-        If the model is unknown.
+    TypeError, ValueError
+        If the model is unknown, samples do not fit together, or a size or option is out of its range.
     """
-    if model not in MODELS:
-        raise ValueError(f"model must be one of {MODELS}, got {model!r}")
-    (X, y), (X_test, y_test) = train, test
+    model = checks.choice("model", model, MODELS)
+    n_features = checks.count("n_features", n_features)
+    (X, y), (X_test, y_test) = _samples(train, test)
     layer = draw_features(n_features, X.shape[1], rng) if model == "three_layer" else linear_features
     phi, phi_test = layer(X), layer(X_test)
     c, W = draw_units(n_units, phi.shape[1], rng)
@@ -93,8 +94,25 @@ def random_feature_error(train, test, rng, n_features=400):
     -------
     error : float
         Share of test points with the wrong sign.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If samples do not fit together or there are no features.
     """
-    (X, y), (X_test, y_test) = train, test
+    (X, y), (X_test, y_test) = _samples(train, test)
     layer = draw_features(n_features, X.shape[1], rng)
     readout = np.linalg.lstsq(layer(X), y, rcond=None)[0]
     return float(np.mean((layer(X_test) @ readout) * y_test <= 0))
+
+
+def _samples(train, test):
+    """Inputs and targets to train and to test on, as arrays of one input dimension."""
+    pairs, d = [], "d"
+    for name, pair in (("train", train), ("test", test)):
+        checks.instance(name, pair, (tuple, list))
+        checks.need(len(pair) == 2, name, "a pair of inputs and targets", pair)
+        X = checks.array(f"{name}[0]", pair[0], shape=("n", d))
+        pairs.append((X, checks.array(f"{name}[1]", pair[1], shape=(len(X),))))
+        d = X.shape[1]
+    return pairs

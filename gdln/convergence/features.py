@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
+
 KINDS = ("relu", "fourier")
 
 
@@ -22,12 +24,17 @@ def linear_features(X):
     phi : ndarray, shape (n, d)
         Scaled inputs.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the inputs are no finite matrix.
+
     Examples
     --------
     >>> linear_features([[2.0, 0.0, 0.0, 2.0]]).tolist()
     [[1.0, 0.0, 0.0, 1.0]]
     """
-    X = _inputs(X)
+    X = checks.array("X", X, shape=("n", "d"))
     return X / np.sqrt(X.shape[1])
 
 
@@ -47,11 +54,21 @@ class RandomFeatures:
         Phases; zero for ReLU.
     kind : {"relu", "fourier"}
         Which features.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the kind is unknown or the shapes do not fit.
     """
 
     u: np.ndarray
     b: np.ndarray
     kind: str
+
+    def __post_init__(self):
+        object.__setattr__(self, "u", checks.array("u", self.u, shape=("D", "d")))
+        object.__setattr__(self, "b", checks.array("b", self.b, shape=(len(self.u),)))
+        object.__setattr__(self, "kind", checks.choice("kind", self.kind, KINDS))
 
     def __call__(self, X):
         """Features of the inputs.
@@ -65,11 +82,14 @@ class RandomFeatures:
         -------
         phi : ndarray, shape (n, D)
             One row a sample.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the inputs are no finite matrix with one column a dimension.
         """
-        X = _inputs(X)
         n_features, d = self.u.shape
-        if X.shape[1] != d:
-            raise ValueError(f"these features take inputs of dimension {d}, got {X.shape[1]}")
+        X = checks.array("X", X, shape=("n", d))
         if self.kind == "relu":
             return np.sqrt(2 / n_features) * np.maximum(X @ self.u.T / np.sqrt(d), 0)
         return np.sqrt(2 / n_features) * np.cos(X @ self.u.T + self.b)
@@ -96,12 +116,11 @@ def draw_features(n_features, d, rng, kind="relu"):
 
     Raises
     ------
-    ValueError
-        If the kind is unknown or a size is not positive.
+    TypeError, ValueError
+        If the kind is unknown, a size is not positive or there is no generator.
     """
-    _check_kind(kind)
-    if n_features < 1 or d < 1:
-        raise ValueError(f"need at least one feature and one input dimension, got D={n_features}, d={d}")
+    n_features, d = checks.count("n_features", n_features), checks.count("d", d)
+    rng, kind = checks.generator("rng", rng), checks.choice("kind", kind, KINDS)
     u = rng.standard_normal((n_features, d))
     b = rng.uniform(0, 2 * np.pi, n_features) if kind == "fourier" else np.zeros(n_features)
     return RandomFeatures(u, b, kind)
@@ -125,6 +144,11 @@ def feature_kernel(X1, X2, kind="relu"):
     kernel : ndarray, shape (n1, n2)
         Positive semidefinite when the inputs are the same.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the kind is unknown or the inputs are no finite matrices with as many columns.
+
     Notes
     -----
     The angle is computed as :math:`2\,\mathrm{atan2}(|e - e'|, |e + e'|)` of unit vectors, exact where
@@ -135,10 +159,9 @@ def feature_kernel(X1, X2, kind="relu"):
     >>> float(feature_kernel([[0.0, 2.0]], [[0.0, 2.0]])[0, 0])
     2.0
     """
-    _check_kind(kind)
-    X1, X2 = _inputs(X1), _inputs(X2)
-    if X1.shape[1] != X2.shape[1]:
-        raise ValueError(f"inputs must have one dimension, got {X1.shape[1]} and {X2.shape[1]}")
+    kind = checks.choice("kind", kind, KINDS)
+    X1 = checks.array("X1", X1, shape=("n1", "d"))
+    X2 = checks.array("X2", X2, shape=("n2", X1.shape[1]))
     if kind == "fourier":
         return np.exp(-((X1[:, None] - X2[None]) ** 2).sum(-1) / 2)
     norm1, norm2 = np.linalg.norm(X1, axis=1), np.linalg.norm(X2, axis=1)
@@ -148,17 +171,3 @@ def feature_kernel(X1, X2, kind="relu"):
     theta = 2 * np.arctan2(apart, together)
     shape = (np.sin(theta) + (np.pi - theta) * np.cos(theta)) / np.pi
     return norm1[:, None] * norm2 * shape / X1.shape[1]
-
-
-def _check_kind(kind):
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
-
-
-def _inputs(X):
-    X = np.asarray(X, dtype=float)
-    if X.ndim != 2:
-        raise ValueError(f"inputs must have shape (n, d), got {X.shape}")
-    if not X.shape[1] or not np.isfinite(X).all():
-        raise ValueError(f"inputs need at least one column and finite entries, got shape {X.shape}")
-    return X

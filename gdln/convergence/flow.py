@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdln import checks
 from gdln.activations import Activation, named
 from gdln.integration import METHODS, record
 
@@ -38,12 +39,11 @@ def draw_units(n_units, n_features, rng, c_hat=1.0):
 
     Raises
     ------
-    ValueError
-        If the number of units is odd or not positive.
+    TypeError, ValueError
+        If the number of units is odd, a number is not positive or there is no generator.
     """
-    half = _half(n_units)
-    if n_features < 1 or not c_hat > 0:
-        raise ValueError(f"need n_features >= 1 and c_hat > 0, got {n_features} and {c_hat}")
+    half, n_features = _half(n_units), checks.count("n_features", n_features)
+    rng, c_hat = checks.generator("rng", rng), checks.positive("c_hat", c_hat)
     W = rng.standard_normal((half, n_features))
     return _signs(half, c_hat), np.concatenate([W, W])
 
@@ -71,15 +71,12 @@ def draw_functions(kernel, n_units, rng, c_hat=1.0):
 
     Raises
     ------
-    ValueError
-        If the number of units is odd or not positive.
+    TypeError, ValueError
+        If the number of units is odd or not positive, the kernel is none or there is no generator.
     """
-    half, kernel = _half(n_units), np.asarray(kernel, dtype=float)
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not np.isfinite(kernel).all():
-        raise ValueError(f"need a square kernel with finite entries, got shape {kernel.shape}")
+    half, kernel = _half(n_units), checks.psd("kernel", kernel)
+    rng, c_hat = checks.generator("rng", rng), checks.positive("c_hat", c_hat)
     values, vectors = np.linalg.eigh(kernel)
-    if values[0] < -1e-8 * abs(values[-1]):
-        raise ValueError(f"a kernel has no negative eigenvalues, got {values[0]:.3g}")
     root = vectors * np.sqrt(np.maximum(values, 0))
     h0 = rng.standard_normal((half, len(values))) @ root.T
     return _signs(half, c_hat), np.concatenate([h0, h0])
@@ -103,8 +100,18 @@ def output(h, c, activation, scaling="mean_field"):
     -------
     f : ndarray, shape (n,)
         Predictions.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit or an option is unknown.
     """
-    return c @ named(activation).both(h)[0] * _scale(len(c), scaling)
+    h, c, activation, scaling = _network(h, c, activation, scaling)
+    return _output(h, c, activation, scaling)
+
+
+def _output(h, c, activation, scaling):
+    return c @ activation.both(h)[0] * _scale(len(c), scaling)
 
 
 def velocity(h, c, y, activation, scaling="mean_field"):
@@ -131,8 +138,18 @@ def velocity(h, c, y, activation, scaling="mean_field"):
     -------
     alpha_dot : ndarray, shape (m, n)
         Multiply by the Gram matrix for the velocity of ``h``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit or an option is unknown.
     """
-    value, slope = named(activation).both(h)
+    h, c, activation, scaling = _network(h, c, activation, scaling)
+    return _velocity(h, c, checks.array("y", y, shape=(h.shape[1],)), activation, scaling)
+
+
+def _velocity(h, c, y, activation, scaling):
+    value, slope = activation.both(h)
     scale = _scale(len(c), scaling)
     pull = (y - c @ value * scale) / len(y)
     gain = c if scaling == "mean_field" else c * scale
@@ -161,7 +178,15 @@ def tangent_kernel(gram, h, c, activation):
     -------
     kernel : ndarray, shape (n, n)
         The same in both scalings.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit or the activation is unknown.
     """
+    gram = checks.symmetric("gram", gram)
+    h = checks.array("h", h, shape=("m", len(gram)))
+    c = checks.array("c", c, shape=(len(h),))
     weighted = c[:, None] * named(activation).both(h)[1]
     return gram * (weighted.T @ weighted) / len(c)
 
@@ -279,7 +304,14 @@ class Flow:
         -------
         f : ndarray, shape (n_new,)
             Predictions.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If shapes do not fit.
         """
+        h0_new = checks.array("h0_new", h0_new, shape=(len(self.c), "n_new"))
+        cross = checks.array("cross", cross, shape=(len(self.y), h0_new.shape[1]))
         return output(h0_new + self.alpha[k] @ cross, self.c, self.activation, self.scaling)
 
 
@@ -345,31 +377,23 @@ def flow(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If shapes do not fit, times do not increase from zero or later, or an option is unknown.
     gdln.checks.Diverged
         If the integrator gives up; carries the time.
     RuntimeError
         If the steps run out; tells at which time.
     """
-    gram, h0, c, y = (np.asarray(x, dtype=float) for x in (gram, h0, c, y))
-    times = np.atleast_1d(np.asarray(times, dtype=float))
-    activation = named(activation)
-    n = len(y)
-    if h0.shape != (len(c), n) or gram.shape != (n, n):
-        raise ValueError(
-            f"need h0 of shape {(len(c), n)} and gram of shape {(n, n)}, got {h0.shape}, {gram.shape}"
-        )
-    if not all(np.isfinite(x).all() for x in (gram, h0, c, y)):
-        raise ValueError("gram, h0, c and y must be finite, got NaN or infinity")
-    if not np.allclose(gram, gram.T) or not c.any():
-        raise ValueError("need a symmetric gram and output weights that are not all zero")
-    if not times.size or not np.isfinite(times).all() or times[0] < 0 or np.any(np.diff(times) <= 0):
-        raise ValueError("need finite times that increase and are not negative")
-    if stop_ratio is not None and not 0 < stop_ratio < 1:
-        raise ValueError(f"stop_ratio must lie between 0 and 1, got {stop_ratio}")
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {tuple(METHODS)}, got {method!r}")
+    gram = checks.symmetric("gram", gram)
+    n = len(gram)
+    h0, c, activation, scaling = _network(h0, c, activation, scaling, name="h0", n_samples=n)
+    y = checks.array("y", y, shape=(n,))
+    checks.need(c.any(), "c", "output weights that are not all zero", c)
+    times = np.atleast_1d(checks.times("times", times, ndim=(0, 1)))
+    checks.need((np.diff(times) > 0).all(), "times", "times that increase", times)
+    if stop_ratio is not None:
+        stop_ratio = checks.number("stop_ratio", stop_ratio, above=0, below=1)
+    method = checks.choice("method", method, METHODS)
     reach = np.abs(c).max() * len(c) * _scale(len(c), scaling)
     if rtol is None:
         rtol = 1e-6 if activation.smooth else 1e-4
@@ -382,11 +406,11 @@ def flow(
         return h
 
     def loss(state):
-        zeta = output(features(state), c, activation, scaling) - y
+        zeta = _output(features(state), c, activation, scaling) - y
         return zeta @ zeta / (2 * n)
 
     def slope(t, state):
-        return velocity(features(state), c, y, activation, scaling).ravel()
+        return _velocity(features(state), c, y, activation, scaling).ravel()
 
     start = np.zeros(h0.size)
     stop = None
@@ -418,15 +442,20 @@ def flow(
     return Flow(reached, losses, alpha, gram, h0, c, y, activation, scaling, run.evaluations)
 
 
+def _network(h, c, activation, scaling, name="h", n_samples="n"):
+    """Pre-activations under their name, output weights, activation and scaling, as they must come."""
+    h = checks.array(name, h, shape=("m", n_samples))
+    c = checks.array("c", c, shape=(len(h),))
+    return h, c, named(activation), checks.choice("scaling", scaling, SCALINGS)
+
+
 def _scale(n_units, scaling):
-    if scaling not in SCALINGS:
-        raise ValueError(f"scaling must be one of {SCALINGS}, got {scaling!r}")
     return 1 / n_units if scaling == "mean_field" else 1 / np.sqrt(n_units)
 
 
 def _half(n_units):
-    if n_units < 2 or n_units % 2:
-        raise ValueError(f"units come in pairs, so their number must be even and positive, got {n_units}")
+    n_units = checks.count("n_units", n_units, least=2)
+    checks.need(n_units % 2 == 0, "n_units", "an even number, for units come in pairs", n_units)
     return n_units // 2
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from gdln import checks
+
 _ACTIVATIONS = {
     "sine": lambda u: u + 0.5 * torch.sin(u),
     "leaky_0.2": lambda u: functional.leaky_relu(u, 0.2),
@@ -39,7 +41,7 @@ class ThreeLayerNetwork(nn.Module):
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If an option is unknown or the shapes do not fit.
 
     Notes
@@ -51,29 +53,33 @@ class ThreeLayerNetwork(nn.Module):
 
     def __init__(self, c, W, activation, first=None, scaling="mean_field"):
         super().__init__()
-        if activation not in _ACTIVATIONS:
-            raise ValueError(f"activation must be one of {tuple(_ACTIVATIONS)}, got {activation!r}")
-        if scaling not in ("mean_field", "ntk"):
-            raise ValueError(f"scaling must be 'mean_field' or 'ntk', got {scaling!r}")
-        self.c, self.W = self._weight(c), self._weight(W)
-        if self.W.shape[0] != self.c.shape[0]:
-            raise ValueError(f"need one row of W a unit, got {tuple(self.W.shape)} for {len(self.c)} units")
-        self.kind = None if first is None else first.kind
+        activation = checks.choice("activation", activation, _ACTIVATIONS)
+        scaling = checks.choice("scaling", scaling, ("mean_field", "ntk"))
+        self.c, self.W = self._weight("c", c, ("m",)), self._weight("W", W, ("m", "D"))
+        units = f"one row for each of the {len(self.c)} units in c"
+        checks.need(self.W.shape[0] == len(self.c), "W", units, self.W)
+        self.kind = None
         if first is not None:
-            self.u, self.b = self._weight(first.u), self._weight(first.b)
-            if self.u.shape[0] != self.W.shape[1]:
-                raise ValueError(f"W takes {self.W.shape[1]} features, the first layer has {self.u.shape[0]}")
+            fields = all(hasattr(first, name) for name in ("u", "b", "kind"))
+            checks.need(fields, "first", "fields u, b and kind", first)
+            self.kind = checks.choice("first.kind", first.kind, ("relu", "fourier"))
+            self.u = self._weight("first.u", first.u, ("D", "d"))
+            self.b = self._weight("first.b", first.b, (len(self.u),))
+            features = f"one column for each of the {len(self.u)} features of first"
+            checks.need(self.W.shape[1] == len(self.u), "W", features, self.W)
         self.activation = activation
         self.time_scale = len(self.c) if scaling == "mean_field" else 1
         self.scale = 1 / len(self.c) if scaling == "mean_field" else 1 / math.sqrt(len(self.c))
 
     @staticmethod
-    def _weight(value):
-        return nn.Parameter(torch.as_tensor(value, dtype=torch.float64).clone())
+    def _weight(name, value, shape):
+        return nn.Parameter(torch.from_numpy(checks.array(name, value, shape=shape, copy=True)))
 
     def features(self, X):
         """Pre-activations, shape (n, m), of inputs of shape (n, d), in the type of the weights."""
         X = torch.as_tensor(X).to(self.W.dtype)
+        d = (self.W if self.kind is None else self.u).shape[1]
+        checks.need(X.ndim == 2 and X.shape[1] == d, "X", f"shape (n, {d})", X)
         if self.kind is None:
             phi = X / math.sqrt(X.shape[1])
         elif self.kind == "relu":
