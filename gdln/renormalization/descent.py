@@ -95,6 +95,8 @@ class Problem:
     """
 
     def __init__(self, kernel, y, widths, sigma2, temperature, log_ratios=None):
+        made = all(hasattr(kernel, name) for name in ("dims", "n_points", "pull_inverse", "pull_vector"))
+        checks.need(made, "kernel", "a GatedKernel, PatchKernel or KernelStack", kernel)
         self.kernel, self.sigma2, self.T = (
             kernel,
             _prior_variance(kernel, sigma2),
@@ -130,6 +132,8 @@ class Problem:
             checks.positive("start", start)
             U = [start * u for u in self.infinite_width()]
         else:
+            what = "a number, SaddleSolution or order parameters"
+            checks.need(isinstance(start, Iterable), "start", what, start)
             U = self.order_parameters("start", start)
         self._set_units(np.zeros(self.depth))
         ratios = [np.linalg.slogdet(lam)[1] * 2 / len(lam) for lam in self._relative_factors(U)]
@@ -142,7 +146,7 @@ class Problem:
 
     def order_parameters(self, name, U):
         """Given order parameters as floats, checked."""
-        U = [np.asarray(u, dtype=float) for u in U]
+        U = [checks.array(name, u) for u in U]
         shapes = [(int(d), int(d)) for d in self.sizes]
         came = [u.shape for u in U]
         checks.need(came == shapes, name, f"order parameters of shapes {shapes}", came)

@@ -12,6 +12,8 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.cluster import KMeans
 
+from gdln import checks
+
 
 def check_active(G, allow_silent=False):
     """Refuse gate values that leave a point with all gates off.
@@ -39,11 +41,8 @@ def check_active(G, allow_silent=False):
     >>> check_active([[1, 0], [0, 1]]).shape
     (2, 2)
     """
-    G = np.asarray(G, dtype=float)
-    if G.ndim != 2 or G.shape[1] < 1:
-        raise ValueError(f"need gate values of shape (n_samples, n_gates) with n_gates >= 1, got {G.shape}")
-    if not np.isfinite(G).all():
-        raise ValueError("need finite gate values, got NaN or infinity: check the inputs")
+    G = checks.array("G", G, shape=("n_samples", "n_gates"))
+    allow_silent = checks.flag("allow_silent", allow_silent)
     silent = np.flatnonzero(~G.any(axis=1))
     if silent.size and not allow_silent:
         raise ValueError(
@@ -81,13 +80,12 @@ class PlaneGates:
     allow_silent: bool = False
 
     def __post_init__(self):
-        V, b = np.shape(self.directions), np.shape(self.thresholds)
-        if len(V) != 2 or b != V[:1]:
-            raise ValueError(f"need directions (n_gates, n_inputs) and thresholds (n_gates,), got {V}, {b}")
-        if not (np.isfinite(self.directions).all() and np.isfinite(self.thresholds).all()):
-            raise ValueError("need finite directions and thresholds, got NaN or infinity")
-        if not self.slope > 0:
-            raise ValueError(f"need slope > 0, got {self.slope}")
+        directions = checks.array("directions", self.directions, shape=("n_gates", "n_inputs"))
+        thresholds = checks.array("thresholds", self.thresholds, shape=(len(directions),))
+        object.__setattr__(self, "directions", directions)
+        object.__setattr__(self, "thresholds", thresholds)
+        object.__setattr__(self, "slope", checks.positive("slope", self.slope, infinite=True))
+        object.__setattr__(self, "allow_silent", checks.flag("allow_silent", self.allow_silent))
 
     @property
     def n_gates(self):
@@ -125,9 +123,9 @@ class ClusterGates:
     bandwidth: float
 
     def __post_init__(self):
-        _inputs(self.centres)
-        if not 0 < self.bandwidth < np.inf:
-            raise ValueError(f"need 0 < bandwidth < infinity, got {self.bandwidth}")
+        centres = checks.array("centres", self.centres, shape=("n_gates", "n_inputs"))
+        object.__setattr__(self, "centres", centres)
+        object.__setattr__(self, "bandwidth", checks.positive("bandwidth", self.bandwidth))
 
     @property
     def n_gates(self):
@@ -189,16 +187,18 @@ def random_planes(
     >>> gates(rng.standard_normal((4, 5)))[:, 0]
     array([1., 1., 1., 1.])
     """
-    if n_gates < 1 or n_inputs < 1:
-        raise ValueError(f"need n_gates >= 1 and n_inputs >= 1, got {n_gates} and {n_inputs}")
-    if np.ndim(threshold) and np.shape(threshold) != (n_gates,):
-        raise ValueError(f"need one threshold or {n_gates} of them, got shape {np.shape(threshold)}")
+    n_gates, n_inputs = checks.count("n_gates", n_gates), checks.count("n_inputs", n_inputs)
+    rng, slope = checks.generator("rng", rng), checks.positive("slope", slope, infinite=True)
+    constant, complementary = checks.flag("constant", constant), checks.flag("complementary", complementary)
+    threshold = checks.array("threshold", threshold, ndim=(0, 1))
+    fits = threshold.ndim == 0 or len(threshold) == n_gates
+    checks.need(fits, "threshold", f"one number or {n_gates} of them", threshold)
     n_drawn = n_gates - constant
     if complementary and n_drawn % 2:
         raise ValueError(
-            f"complementary pairs need an even number of gates besides the constant one, got {n_drawn}"
+            f"n_gates needs an even number of gates besides the constant one for complementary pairs, got {n_drawn}"
         )
-    thresholds = np.array(np.broadcast_to(np.asarray(threshold, dtype=float), n_gates))
+    thresholds = np.array(np.broadcast_to(threshold, n_gates))
     directions = rng.standard_normal((n_drawn // 2 if complementary else n_drawn, n_inputs))
     if complementary:
         directions = np.stack((directions, -directions), axis=1).reshape(n_drawn, n_inputs)
@@ -206,7 +206,7 @@ def random_planes(
     if constant:
         directions = np.vstack((np.zeros(n_inputs), directions))
         thresholds[0] = -1.0
-    return PlaneGates(directions, thresholds, float(slope), allow_silent)
+    return PlaneGates(directions, thresholds, slope, allow_silent)
 
 
 def clusters(X, n_gates, rng, *, bandwidth=None, n_starts=10):
@@ -237,13 +237,14 @@ def clusters(X, n_gates, rng, *, bandwidth=None, n_starts=10):
         If there are fewer points than gates, or the bandwidth is not positive.
     """
     X = _inputs(X)
-    if not 1 <= n_gates <= len(X):
-        raise ValueError(f"need 1 <= n_gates <= n_samples = {len(X)}, got {n_gates}")
+    n_gates, n_starts = checks.count("n_gates", n_gates, most=len(X)), checks.count("n_starts", n_starts)
+    rng = checks.generator("rng", rng)
+    if bandwidth is not None:
+        bandwidth = checks.positive("bandwidth", bandwidth)
     fit = KMeans(n_gates, n_init=n_starts, random_state=int(rng.integers(2**31))).fit(X)
     if bandwidth is None:
         bandwidth = np.sqrt(fit.inertia_ / X.size)
-    if not bandwidth > 0:
-        raise ValueError(f"need bandwidth > 0, got {bandwidth}; give one if every point is its own centre")
+    checks.need(bandwidth > 0, "bandwidth", "to be given where every point is its own centre", bandwidth)
     return ClusterGates(fit.cluster_centers_, float(bandwidth))
 
 
@@ -274,10 +275,8 @@ def task_masks(n_tasks, n_gates, rng, fraction=0.5):
     ValueError
         If a number is out of range.
     """
-    if n_tasks < 1 or n_gates < 1 or not 0 < fraction <= 1:
-        raise ValueError(
-            f"need n_tasks, n_gates >= 1 and 0 < fraction <= 1, got {n_tasks}, {n_gates}, {fraction}"
-        )
+    n_tasks, n_gates = checks.count("n_tasks", n_tasks), checks.count("n_gates", n_gates)
+    rng, fraction = checks.generator("rng", rng), checks.number("fraction", fraction, above=0, most=1)
     masks = np.zeros((n_tasks, n_gates))
     while (empty := ~masks.any(axis=1)).any():
         masks[empty] = rng.random((int(empty.sum()), n_gates)) < fraction
@@ -314,27 +313,14 @@ def by_task(tasks, masks, bottom_up=None, *, allow_silent=False):
     array([[1., 0.],
            [1., 1.]])
     """
-    tasks, masks = np.asarray(tasks), np.asarray(masks, dtype=float)
-    if tasks.ndim != 1 or masks.ndim != 2 or not np.issubdtype(tasks.dtype, np.integer):
-        raise ValueError(
-            f"need integer tasks (n_samples,) and masks (n_tasks, n_gates), got {tasks.shape}, {masks.shape}"
-        )
-    if tasks.size and not 0 <= tasks.min() <= tasks.max() < len(masks):
-        raise ValueError(f"need tasks from 0 to {len(masks) - 1}, got {tasks.min()} to {tasks.max()}")
+    masks = checks.array("masks", masks, shape=("n_tasks", "n_gates"))
+    tasks = checks.array("tasks", tasks, shape=("n_samples",), dtype=int, least=0, most=len(masks) - 1)
     G = masks[tasks]
     if bottom_up is not None:
-        bottom_up = np.asarray(bottom_up, dtype=float)
-        if bottom_up.shape != G.shape:
-            raise ValueError(f"need bottom-up gates of shape {G.shape}, got {bottom_up.shape}")
-        G = G * bottom_up
+        G = G * checks.array("bottom_up", bottom_up, shape=G.shape)
     return check_active(G, allow_silent)
 
 
-def _inputs(X, n_inputs=None):
+def _inputs(X, n_inputs="n_inputs"):
     """Inputs as a finite float matrix with the expected number of columns."""
-    X = np.asarray(X, dtype=float)
-    if X.ndim != 2 or (n_inputs is not None and X.shape[1] != n_inputs):
-        raise ValueError(f"need inputs of shape (n_samples, {n_inputs or 'n_inputs'}), got {X.shape}")
-    if not np.isfinite(X).all():
-        raise ValueError("need finite inputs, got NaN or infinity")
-    return X
+    return checks.array("X", X, shape=("n_samples", n_inputs), empty=n_inputs != "n_inputs")

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from gdln import checks
+from gdln.data.regression import Regression
 from gdln.renormalization.kernels import GatedKernel
 from gdln.renormalization.saddle import solve, width_path
 
@@ -30,6 +32,7 @@ def fit(task, gates, *, width, sigma2=1.0, temperature=0.0, depth=1):
     prediction : gdln.renormalization.saddle.Prediction
     """
     G, G_new = _values(task, gates)
+    width = checks.positive("width", width, infinite=True)
     kernel = GatedKernel.from_inputs(task.X, G, sigma2=sigma2, depth=depth)
     solution = solve(kernel, task.y, widths=width, temperature=temperature)
     return solution, solution.predict(task.X_new, gates=G_new)
@@ -53,6 +56,7 @@ def along_widths(task, gates, *, widths, sigma2=1.0, temperature=0.0, depth=1):
     """
     G, G_new = _values(task, gates)
     kernel = GatedKernel.from_inputs(task.X, G, sigma2=sigma2, depth=depth)
+    widths = checks.array("widths", widths, ndim=1, finite=False, above=0)
     wide_first = [np.inf, *sorted((float(N) for N in widths if not np.isposinf(N)), reverse=True)]
     solutions = width_path(kernel, task.y, widths=wide_first, temperature=temperature)
     rows = []
@@ -91,13 +95,12 @@ def interpolate_nuclear(task, gates, *, smoothing=1e-4, rate=0.997):
         finite, or ``smoothing`` or ``rate`` lies outside (0, 1).
     """
     G, G_new = _values(task, gates)
-    if not (0 < smoothing < 1 and 0 < rate < 1):
-        raise ValueError(f"need smoothing and rate between 0 and 1, got {smoothing} and {rate}")
-    if not (np.isfinite(task.y).all() and np.any(task.y)):
-        raise ValueError("need finite targets that are not all zero")
+    smoothing = checks.number("smoothing", smoothing, above=0, below=1)
+    rate = checks.number("rate", rate, above=0, below=1)
+    checks.need(np.isfinite(task.y).all() and np.any(task.y), "task", "finite targets, not all zero", task.y)
     gram, cross = task.X @ task.X.T, task.X_new @ task.X.T
     if np.linalg.matrix_rank((G @ G.T) * gram, hermitian=True) < len(task.y):
-        raise ValueError(f"need points that can be interpolated, got {len(task.y)} of lower rank")
+        raise ValueError(f"task needs points that can be interpolated, got {len(task.y)} of lower rank")
     W, frobenius, epsilon = np.eye(G.shape[1]), None, 1.0
     while epsilon > smoothing:
         v = np.linalg.solve((G @ W @ G.T) * gram, task.y)
@@ -111,4 +114,10 @@ def interpolate_nuclear(task, gates, *, smoothing=1e-4, rate=0.997):
 
 
 def _values(task, gates):
-    return (gates(task.X), gates(task.X_new)) if callable(gates) else gates
+    """Inputs checked, and gate values at the training and the new points."""
+    checks.instance("task", task, Regression)
+    if callable(gates):
+        return gates(task.X), gates(task.X_new)
+    pair = isinstance(gates, list | tuple) and len(gates) == 2
+    checks.need(pair, "gates", "a family of gates, or their values at the training and the new points", gates)
+    return tuple(checks.array("gates", G, ndim=2) for G in gates)

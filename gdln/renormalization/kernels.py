@@ -66,7 +66,8 @@ def path_features(gates):
     >>> path_features([[[1.0, 2.0]], [[3.0]]]) * np.sqrt(2)
     array([[3., 6.]])
     """
-    gates = [np.asarray(G, dtype=float) for G in gates]
+    checks.need(isinstance(gates, list | tuple) or np.ndim(gates) > 0, "gates", "a list of gate sets", gates)
+    gates = [checks.array("gates", G, ndim=2) for G in gates]
     shapes = [G.shape for G in gates]
     fit = len(shapes) > 0 and all(len(s) == 2 and s[0] == shapes[0][0] and s[1] > 0 for s in shapes)
     checks.need(fit, "gates", "gate sets of shapes (n_samples, n_gates), at least one", shapes)
@@ -264,7 +265,9 @@ class KernelStack:
     def __init__(self, D, dims=None):
         D = checks.array("D", D, shape=("d", "d", "n_samples", "n_samples"))
         d, n = D.shape[0], D.shape[2]
-        self.dims = (d,) if dims is None else tuple(dims)
+        self.dims = (
+            (d,) if dims is None else tuple(checks.array("dims", dims, ndim=1, dtype=int, least=1).tolist())
+        )
         checks.need(math.prod(self.dims) == d, "dims", f"sizes whose product is {d}", self.dims)
         _check_memory(self.dims, n)
         _check_kernel(D.transpose(0, 2, 1, 3).reshape(d * n, d * n), "D, as one matrix,")
@@ -333,7 +336,7 @@ def capacity(n_inputs, n_gates, depth=1, binary=False):
     """
     n_inputs, n_gates = checks.count("n_inputs", n_inputs), checks.count("n_gates", n_gates)
     depth = checks.count("depth", depth)
-    if binary:
+    if checks.flag("binary", binary):
         return n_inputs * sum(math.comb(n_gates, k) for k in range(1, min(depth, n_gates) + 1))
     return n_inputs * math.comb(n_gates + depth - 1, depth)
 

@@ -8,6 +8,7 @@ parameter :math:`U_{ij}` a pair of patches and the kernel :math:`K = \frac1n\sum
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from gdln import checks
 from gdln.kernels.moments import dual
 from gdln.renormalization.kernels import KernelStack
 
@@ -36,17 +37,13 @@ class PatchKernel(KernelStack):
     """
 
     def __init__(self, patches, *, sigma2=1.0, activation="linear"):
-        self.patches, self.sigma2, self.activation = (
-            _patches(patches, sigma2).copy(),
-            float(sigma2),
-            activation,
-        )
+        self.patches, self.sigma2 = _patches(patches).copy(), checks.positive("sigma2", sigma2)
+        self.activation = activation
         super().__init__(kernels(self.patches, sigma2=sigma2, activation=activation))
 
     def new_points(self, patches_new, gates=None):
         """Kernels of new points with the samples and of each with itself; a stack has no gates."""
-        if gates is not None:
-            raise ValueError(f"need gates None for patches, got {type(gates).__name__}")
+        checks.need(gates is None, "gates", "None for patches", gates)
         options = {"sigma2": self.sigma2, "activation": self.activation}
         return kernels(self.patches, patches_new, **options), diagonals(patches_new, **options)
 
@@ -77,17 +74,13 @@ def cut(images, size, stride=None):
     >>> cut(np.arange(16.0).reshape(1, 4, 4), 2)[0, 1]
     array([2., 3., 6., 7.])
     """
-    images = np.asarray(images, dtype=float)
-    stride = size if stride is None else stride
-    if (
-        images.ndim != 3
-        or size < 1
-        or stride < 1
-        or any(side < size or (side - size) % stride for side in images.shape[1:])
-    ):
-        raise ValueError(
-            f"need images (n, height, width) that patches of {size}, {stride} apart, tile, got {images.shape}"
-        )
+    images = checks.array("images", images, shape=("n_samples", "height", "width"))
+    size = checks.count("size", size)
+    stride = size if stride is None else checks.count("stride", stride)
+    for side in images.shape[1:]:
+        checks.need(side >= size, "size", f"a patch no larger than the images, {images.shape[1:]}", size)
+        what = f"images that patches of size {size}, {stride} apart, tile"
+        checks.need((side - size) % stride == 0, "stride", what, images.shape[1:])
     windows = sliding_window_view(images, (size, size), axis=(1, 2))[:, ::stride, ::stride]
     return windows.reshape(len(images), -1, size * size)
 
@@ -118,12 +111,8 @@ def kernels(patches, patches_new=None, *, sigma2=1.0, activation="linear"):
     ValueError
         If shapes differ, a value is not finite, ``sigma2`` is not positive or the activation is unknown.
     """
-    X = _patches(patches, sigma2)
-    Z = X if patches_new is None else _patches(patches_new, sigma2)
-    if X.shape[1:] != Z.shape[1:]:
-        raise ValueError(
-            f"need patches (n_samples, n_patches, patch_size) that agree, got {X.shape} and {Z.shape}"
-        )
+    X, sigma2 = _patches(patches), checks.positive("sigma2", sigma2)
+    Z = X if patches_new is None else _patches(patches_new, "patches_new", X.shape[1:])
     n, d = X.shape[1:]
     K = sigma2 / d * np.einsum("aid,bjd->ijab", Z, X, optimize=True)
     own, other = (sigma2 / d * (A**2).sum(axis=2).T for A in (Z, X))
@@ -132,20 +121,13 @@ def kernels(patches, patches_new=None, *, sigma2=1.0, activation="linear"):
 
 def diagonals(patches, *, sigma2=1.0, activation="linear"):
     """Kernels of each point with itself, shape (n_patches, n_patches, n_samples); see :func:`kernels`."""
-    X = _patches(patches, sigma2)
+    X, sigma2 = _patches(patches), checks.positive("sigma2", sigma2)
     n, d = X.shape[1:]
     K = sigma2 / d * np.einsum("aid,ajd->ija", X, X, optimize=True)
     own = np.einsum("iia->ia", K)
     return dual(activation, own[:, None], K, own[None, :]) / n
 
 
-def _patches(patches, sigma2):
-    """Patches as finite floats of the right shape, with a legal prior variance."""
-    X = np.asarray(patches, dtype=float)
-    if X.ndim != 3 or min(X.shape) < 1:
-        raise ValueError(f"need patches (n_samples, n_patches, patch_size), none empty, got {X.shape}")
-    if not np.isfinite(X).all():
-        raise ValueError("need finite patches, got NaN or infinity")
-    if not 0 < sigma2 < np.inf:
-        raise ValueError(f"need finite sigma2 > 0, got {sigma2}")
-    return X
+def _patches(patches, name="patches", like=("n_patches", "patch_size")):
+    """Patches as finite floats of the right shape."""
+    return checks.array(name, patches, shape=("n_samples", *like))

@@ -275,7 +275,8 @@ def solve(
     >>> solution.predict([[1, 1], [-1, 2]], gates=[[1, 1], [1, 0]]).mean.round(4)
     array([ 3.1741, -0.419 ])
     """
-    checks.positive("tolerance", tolerance), checks.choice("method", method, ("auto", "mm"))
+    tolerance, max_evaluations = _limits(tolerance, max_evaluations)
+    checks.choice("method", method, ("auto", "mm"))
     neighbour = start if isinstance(start, SaddleSolution) and start.kernel.dims == kernel.dims else None
     problem = Problem(
         kernel, y, widths, sigma2, temperature, None if neighbour is None else neighbour._log_ratios
@@ -307,7 +308,8 @@ def width_path(kernel, y, *, widths, sigma2=None, temperature=0.0, tolerance=1e-
         One a width. Coordinates are extrapolated by a parabola in :math:`\log N`, and the curvature that L-BFGS
         has learned is handed on.
     """
-    checks.need(np.ndim(widths) == 1, "widths", "a sequence of widths", widths)
+    widths = checks.array("widths", widths, ndim=1, finite=False, above=0)
+    tolerance, max_evaluations = _limits(tolerance, max_evaluations)
     solutions, nodes, thetas, memory, log_ratios = [], [], [], (), None
     for N in widths:
         if np.isposinf(N):
@@ -428,6 +430,11 @@ def _solution(problem, point, history, converged, memory=()):
         problem.log_ratios,
         memory,
     )
+
+
+def _limits(tolerance, max_evaluations):
+    """When a search ends, checked."""
+    return checks.positive("tolerance", tolerance), checks.count("max_evaluations", max_evaluations)
 
 
 def _lagrange(nodes, x):

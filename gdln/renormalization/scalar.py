@@ -228,7 +228,7 @@ def log_average_meijer(s, n_samples, widths, sigma2, digits=60):
 
     widths = np.atleast_1d(checks.array("widths", widths, ndim=(0, 1), above=0))
     s, sigma2 = checks.positive("s", s), checks.positive("sigma2", sigma2)
-    n_samples = checks.number("n_samples", n_samples)
+    n_samples, digits = checks.number("n_samples", n_samples), checks.count("digits", digits)
     with mpmath.workdps(digits):
         half = [mpmath.mpf(float(b)) / 2 for b in (n_samples, *widths)]
         argument = mpmath.mpf(float(s))
@@ -245,6 +245,7 @@ def mean_scale_meijer(s, n_samples, widths, sigma2, digits=60):
     The predictive variance is this times :math:`K_0(x,x)-k^\top K_0^{-1}k`. Arguments as in
     :func:`log_average_meijer`.
     """
+    n_samples = checks.number("n_samples", n_samples)
     top = log_average_meijer(s, n_samples - 2, widths, sigma2, digits)
     return math.exp(top - log_average_meijer(s, n_samples, widths, sigma2, digits))
 
@@ -264,7 +265,7 @@ def log_average_quadrature(s, n_samples, width, sigma2):
     value : float
     """
     s, width = checks.positive("s", s), checks.positive("width", width)
-    sigma2 = checks.positive("sigma2", sigma2)
+    sigma2, n_samples = checks.positive("sigma2", sigma2), checks.number("n_samples", n_samples)
     half = width / 2
     norm = half * math.log(half / sigma2) - gammaln(half)
 
@@ -274,4 +275,5 @@ def log_average_quadrature(s, n_samples, width, sigma2):
     peak = minimize_scalar(lambda x: -log_density(x), bracket=(-1.0, 1.0)).x
     top = log_density(peak)
     area, _ = quad(lambda x: math.exp(log_density(x) - top), peak - 12, peak + 12, points=[peak], limit=400)
+    checks.need(area > 0, "n_samples", "a number whose integrand is wide enough for quadrature", n_samples)
     return top + math.log(area)

@@ -191,15 +191,18 @@ def test_patch_kernels_are_averages_over_random_filters(activation):
 def test_unknown_nonlinearities_are_refused():
     with pytest.raises(ValueError, match="activation needs one of .*got str 'tanh'"):
         patches.kernels(np.zeros((2, 1, 3)), activation="tanh")
-    with pytest.raises(ValueError, match="that agree"):
+    with pytest.raises(ValueError, match="patches_new needs shape"):
         patches.kernels(np.zeros((2, 1, 3)), np.zeros((2, 2, 3)))
 
 
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda t, f, r: generalisation.fit(t, f, width=-np.inf), "widths needs a number above 0"),
-        (lambda t, f, r: generalisation.interpolate_nuclear(t, f, rate=1.0), "rate between 0 and 1"),
+        (lambda t, f, r: generalisation.fit(t, f, width=-np.inf), "width needs a number above 0"),
+        (
+            lambda t, f, r: generalisation.interpolate_nuclear(t, f, rate=1.0),
+            "rate needs a number above 0 and below 1",
+        ),
         (lambda t, f, r: generalisation.interpolate_nuclear(t, f, smoothing=0.0), "smoothing"),
         (lambda t, f, r: generalisation.interpolate_nuclear(replace(t, y=0 * t.y), f), "not all zero"),
         (lambda t, f, r: relu_teacher(3, 3, 3, r, noise=np.nan), "noise needs a number of at least 0"),
@@ -213,8 +216,8 @@ def test_unknown_nonlinearities_are_refused():
             lambda t, f, r: permuted_even_odd(images.digits(), 0, 5, 5, r),
             "n_tasks needs a whole number of at least 1",
         ),
-        (lambda t, f, r: patches.kernels(np.ones((2, 2, 3)), sigma2=-1.0), "sigma2 > 0"),
-        (lambda t, f, r: patches.kernels(np.full((2, 2, 3), np.nan)), "finite patches"),
+        (lambda t, f, r: patches.kernels(np.ones((2, 2, 3)), sigma2=-1.0), "sigma2 needs a number above 0"),
+        (lambda t, f, r: patches.kernels(np.full((2, 2, 3), np.nan)), "patches needs finite"),
         (lambda t, f, r: patches.diagonals(np.ones((2, 3))), "n_patches, patch_size"),
     ],
 )

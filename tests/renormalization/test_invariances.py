@@ -161,7 +161,7 @@ def test_a_kernel_of_patches_predicts_what_its_kernels_predict(activation):
     expected = low.predict_from(patches.kernels(X, X_new, **options), patches.diagonals(X_new, **options))
     np.testing.assert_array_equal(found.mean, expected.mean)
     np.testing.assert_array_equal(found.variance, expected.variance)
-    with pytest.raises(ValueError, match="gates None for patches"):
+    with pytest.raises(ValueError, match="gates needs None for patches"):
         rn.solve(patches.PatchKernel(X), y, widths=9, temperature=1.0).predict(X_new, gates=np.ones((5, 1)))
 
 

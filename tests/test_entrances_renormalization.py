@@ -1,0 +1,147 @@
+"""Every public function of kernel shape renormalization refuses bad input by the argument's name, and at once."""
+
+import numpy as np
+import pytest
+import torch
+
+from gdln.data import regression
+from gdln.renormalization import gates, generalisation, kernels, patches, posterior, saddle, scalar
+from tests import test_entrances as walk
+
+MODULES = (gates, kernels, patches, scalar, saddle, posterior, generalisation)
+#: Records, which keep what they are given.
+APART = {"LinearSolution", "Errors", "Prediction", "SaddleSolution"}
+
+
+def calls():
+    """A good call of every public function: arguments by name."""
+    rng = np.random.default_rng(0)
+    X, X_new, y = rng.standard_normal((6, 3)), rng.standard_normal((2, 3)), rng.standard_normal(6)
+    G, G_new = np.ones((6, 2)), np.ones((2, 2))
+    G[:3, 1] = 0
+    K0 = X @ X.T / 3 + np.eye(6)
+    kernel = kernels.GatedKernel(K0, [G])
+    U = [np.eye(2)]
+    problem = dict(y=y, sigma2=1.0, temperature=0.1)
+    data = dict(X=X, gates=[G], y=y, X_new=X_new, gates_new=[G_new], sigma2=1.0, temperature=0.1, rng=rng)
+    chain = dict(n_draws=4, n_warmup=1, n_chains=2)
+    task = regression.relu_teacher(n_samples=5, n_inputs=6, n_new=2, rng=rng)
+    planes = gates.random_planes(2, 6, np.random.default_rng(1), constant=True)
+    law = dict(s=2.0, n_samples=4, sigma2=1.0)
+    images = rng.standard_normal((5, 4, 4))
+    cut = patches.cut(images, 2)
+    return {
+        gates.ClusterGates: dict(centres=X[:2], bandwidth=1.0),
+        gates.PlaneGates: dict(directions=X[:2], thresholds=np.zeros(2), slope=2.0, allow_silent=True),
+        gates.by_task: dict(tasks=np.array([0, 1]), masks=np.eye(2, dtype=bool), allow_silent=False),
+        gates.check_active: dict(G=G, allow_silent=False),
+        gates.clusters: dict(X=X, n_gates=2, rng=rng, bandwidth=1.0, n_starts=2),
+        gates.constant: dict(X=X),
+        gates.random_planes: dict(
+            n_gates=3,
+            n_inputs=3,
+            rng=rng,
+            slope=2.0,
+            threshold=0.1,
+            constant=True,
+            complementary=True,
+            allow_silent=True,
+        ),
+        gates.task_masks: dict(n_tasks=2, n_gates=4, rng=rng, fraction=0.5),
+        kernels.GatedKernel: dict(K0=K0, gates=[G], depth=1, outputs=1),
+        kernels.KernelStack: dict(D=np.stack([np.stack([K0, 0 * K0]), np.stack([0 * K0, K0])]), dims=[2]),
+        kernels.capacity: dict(n_inputs=3, n_gates=2, depth=1, binary=False),
+        kernels.input_kernel: dict(X=X, X_new=X_new, sigma2=1.0),
+        kernels.path_features: dict(gates=[G]),
+        patches.PatchKernel: dict(patches=cut, sigma2=1.0, activation="linear"),
+        patches.cut: dict(images=images, size=2, stride=1),
+        patches.diagonals: dict(patches=cut, sigma2=1.0, activation="linear"),
+        patches.kernels: dict(patches=cut, patches_new=cut[:2], sigma2=1.0, activation="relu"),
+        scalar.depth_limit: dict(alpha=0.5, r0=1.0, sigma2=1.0),
+        scalar.layer_scale: dict(alpha=0.5, r0=1.0, sigma2=1.0, depth=1),
+        scalar.log_average_meijer: dict(**law, widths=[3], digits=20),
+        scalar.log_average_quadrature: dict(**law, width=3.0),
+        scalar.mean_scale_meijer: dict(**law, widths=[3], digits=20),
+        scalar.solve_linear: dict(K0=K0, **problem, widths=[10.0]),
+        saddle.action: dict(kernel=kernel, **problem, U=U, widths=[10.0]),
+        saddle.gp_limit: dict(kernel=kernel, **problem),
+        saddle.solve: dict(
+            kernel=kernel,
+            **problem,
+            widths=[10.0],
+            start=U,
+            method="auto",
+            tolerance=1e-9,
+            max_evaluations=100,
+        ),
+        saddle.width_path: dict(
+            kernel=kernel, **problem, widths=[10.0, 5.0], tolerance=1e-9, max_evaluations=100
+        ),
+        posterior.collapsed: dict(**data, widths=[4], **chain),
+        posterior.gibbs: dict(**data, widths=[4], **chain),
+        posterior.importance: dict(**data, width=4, n_draws=20, dof=8.0),
+        generalisation.along_widths: dict(
+            task=task, gates=planes, widths=[10.0, 5.0], sigma2=1.0, temperature=0.1, depth=1
+        ),
+        generalisation.fit: dict(task=task, gates=planes, width=10.0, sigma2=1.0, temperature=0.1, depth=1),
+        generalisation.interpolate_nuclear: dict(task=task, gates=planes, smoothing=1e-3, rate=0.99),
+    }
+
+
+def name_of(function):
+    return f"{function.__module__.split('.')[-1]}.{function.__name__}"
+
+
+def functions():
+    found = [vars(module)[name] for module in MODULES for _, name in walk.public([module])]
+    return sorted((f for f in found if f.__name__ not in APART), key=name_of)
+
+
+#: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
+RIGHT = {
+    "gates.PlaneGates": ("slope = inf",),
+    "gates.clusters": ("bandwidth = None",),
+    "gates.random_planes": ("slope = inf", "threshold = -1 "),
+    "generalisation.along_widths": ("widths = [10.0, 10.0, 10.0]",),
+    "generalisation.fit": ("width = inf",),
+    "kernels.GatedKernel": ("gates = [array",),  # more layers
+    "kernels.KernelStack": ("dims = None",),
+    "kernels.input_kernel": ("X_new = None",),
+    "kernels.path_features": ("gates = [array",),  # more layers
+    "patches.cut": ("stride = None",),
+    "patches.kernels": ("patches_new = None",),
+    "posterior.collapsed": ("widths = [4, 4, 4]: said gates",),
+    "posterior.gibbs": ("widths = [4, 4, 4]: said gates",),
+    "saddle.action": ("sigma2 = None",),
+    "saddle.gp_limit": ("sigma2 = None",),
+    "saddle.solve": ("sigma2 = None", "start = None"),
+    "saddle.width_path": ("sigma2 = None", "widths = [10.0, 10.0, 10.0]"),
+    "scalar.layer_scale": ("depth = 2.",),
+    "scalar.log_average_meijer": ("n_samples = -1", "n_samples = 2.", "widths = [3, 3, 3]"),
+    "scalar.log_average_quadrature": ("n_samples = -1 ", "n_samples = 2."),
+    "scalar.mean_scale_meijer": ("n_samples = -1", "n_samples = 2.", "widths = [3, 3, 3]"),
+    "scalar.solve_linear": ("widths = [10.0, 10.0, 10.0]",),
+}
+
+
+@pytest.mark.filterwarnings("ignore::gdln.renormalization.chains.SamplingWarning")
+@pytest.mark.parametrize("function", functions(), ids=name_of)
+def test_bad_values_are_refused_by_name_within_a_second(function):
+    right = RIGHT.get(name_of(function), ())
+    wrong = [line for line in walk.faults(function, calls()[function]) if not line.startswith(tuple(right))]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.filterwarnings("ignore::gdln.renormalization.chains.SamplingWarning")
+@pytest.mark.parametrize(
+    "form", [walk.strided, walk.read_only, np.ndarray.tolist, torch.as_tensor], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("function", functions(), ids=name_of)
+def test_the_same_numbers_in_another_form_give_the_same_result_and_are_left_alone(function, form):
+    start, again = calls()[function], calls()[function]
+    other = {name: walk.in_another_form(value, form) for name, value in again.items()}
+    for value in start.values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    for a, b in zip(walk.numbers(function(**start)), walk.numbers(function(**other)), strict=True):
+        np.testing.assert_allclose(np.asarray(a, dtype=float), np.asarray(b, dtype=float), rtol=1e-12)
