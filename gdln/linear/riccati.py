@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from gdln import checks
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -60,18 +62,27 @@ def lambda_balanced_weights(basis, imbalance, strengths, width, rng):
         If the hidden layer is wider than a neighbour (then such weights exist for one sign at most), the basis
         is not orthonormal, or a number is not finite.
     """
-    sizes = [b.shape[0] if isinstance(b, np.ndarray) else b for b in basis]
-    if not 1 <= width <= min(sizes):
-        raise ValueError(f"need 1 <= width <= {min(sizes)}, outputs and inputs, got {width}")
-    if not (np.isfinite(imbalance) and np.isfinite(strengths).all()):
-        raise ValueError(f"need a finite imbalance and finite strengths, got {imbalance} and {strengths}")
-    for b in (b for b in basis if isinstance(b, np.ndarray)):
-        if b.shape[1:] != (width,) or not np.allclose(b.T @ b, np.eye(width), rtol=0, atol=1e-8):
-            raise ValueError(f"need a basis of {width} orthonormal columns, got an array {b.shape}")
-    U, V = (
-        b if isinstance(b, np.ndarray) else np.linalg.qr(rng.standard_normal((b, width)))[0] for b in basis
+    width = checks.count("width", width)
+    checks.instance("basis", basis, (tuple, list))
+    checks.need(len(basis) == 2, "basis", "a pair, for outputs and inputs", basis)
+    basis = [
+        checks.count("basis", b) if np.ndim(b) == 0 else checks.array("basis", b, shape=(None, width))
+        for b in basis
+    ]
+    sizes = [b if isinstance(b, int) else len(b) for b in basis]
+    checks.need(
+        width <= min(sizes), "width", f"at most {min(sizes)} of the outputs and inputs of basis", width
     )
-    a = np.broadcast_to(np.asarray(strengths, dtype=float), (width,))
+    for b in (b for b in basis if not isinstance(b, int)):
+        checks.need(np.allclose(b.T @ b, np.eye(width), rtol=0, atol=1e-8), "basis", "orthonormal columns", b)
+    imbalance = checks.number("imbalance", imbalance)
+    strengths = checks.array("strengths", strengths, ndim=(0, 1))
+    checks.need(
+        strengths.size in (1, width), "strengths", f"one number, or one for each of {width} modes", strengths
+    )
+    checks.generator("rng", rng)
+    U, V = (np.linalg.qr(rng.standard_normal((b, width)))[0] if isinstance(b, int) else b for b in basis)
+    a = np.broadcast_to(strengths, (width,))
     middle = np.linalg.qr(rng.standard_normal((width, width)))[0]
     size = np.hypot(imbalance, 2 * a)  # b1^2 + b2^2, with b2^2 - b1^2 = imbalance and b1 b2 = a
     large = np.sqrt((size + abs(imbalance)) / 2)
@@ -95,7 +106,7 @@ def imbalance_of(weights):
     defect : float
         Largest entry of what is left after subtracting :math:`\lambda I`.
     """
-    W1, W2 = weights
+    W1, W2 = _layers(weights)
     difference = W2.T @ W2 - W1 @ W1.T
     value = np.trace(difference) / len(difference)
     return float(value), float(np.abs(difference - value * np.eye(len(difference))).max())
@@ -141,29 +152,14 @@ def solve(weights, sigma_yx, times, tau=1.0):
     no growing exponential is ever inverted. Growing exponentials are compared by their logarithms, so a time costs
     the same however long it is (derived here).
     """
-    W1, W2 = (np.asarray(W, dtype=float) for W in weights)
-    sigma_yx, times = np.asarray(sigma_yx, dtype=float), np.atleast_1d(np.asarray(times, dtype=float))
-    n_out, n_in = sigma_yx.shape if sigma_yx.ndim == 2 else (0, 0)
-    if (
-        n_out == 0
-        or W1.ndim != 2
-        or W2.ndim != 2
-        or W1.shape[1] != n_in
-        or W2.shape[0] != n_out
-        or W1.shape[0] != W2.shape[1]
-    ):
-        raise ValueError(
-            f"need W1 (h, n_in), W2 (n_out, h) and sigma_yx (n_out, n_in), got shapes {W1.shape}, {W2.shape} and "
-            f"{sigma_yx.shape}"
-        )
-    if not (np.isfinite(times).all() and (times >= 0).all() and np.isfinite(tau) and tau > 0):
-        raise ValueError(f"need finite times >= 0 and tau > 0, got {times} and {tau}")
-    if not all(np.isfinite(a).all() for a in (W1, W2, sigma_yx)):
-        raise ValueError("need finite weights and a finite sigma_yx, got NaN or infinity")
+    W1, W2 = _layers(weights)
+    n_out, n_in = len(W2), W1.shape[1]
+    sigma_yx = checks.array("sigma_yx", sigma_yx, shape=(n_out, n_in))
+    times, tau = np.atleast_1d(checks.times("times", times, ndim=(0, 1))), checks.positive("tau", tau)
     imbalance, defect = imbalance_of((W1, W2))
     Q0 = np.vstack([W1.T, W2])
     if defect > 1e-9 * max(1.0, np.square(Q0).sum()):
-        raise ValueError(f"need weights with W2'W2 - W1 W1' = lambda I; it fails by {defect:.2g}")
+        raise ValueError(f"weights need W2'W2 - W1 W1' = lambda I, got a difference of {defect:.2g}")
     F = np.block(
         [[-imbalance / 2 * np.eye(n_in), sigma_yx.T], [sigma_yx, imbalance / 2 * np.eye(n_out)]],
     )
@@ -174,6 +170,14 @@ def solve(weights, sigma_yx, times, tau=1.0):
         factor = frame @ (_factor(t, rates, C) if t > 0 else C)
         grams[i] = factor @ factor.T
     return Moments(times, grams[:, :n_in, :n_in], grams[:, n_in:, :n_in], grams[:, n_in:, n_in:])
+
+
+def _layers(weights):
+    """Two layers that chain, input side first."""
+    checks.instance("weights", weights, (list, tuple))
+    checks.need(len(weights) == 2, "weights", "two layers", weights)
+    W1 = checks.array("weights[0]", weights[0], ndim=2)
+    return W1, checks.array("weights[1]", weights[1], shape=(None, len(W1)))
 
 
 def _factor(t, rates, C):
@@ -245,7 +249,9 @@ def kernel_distance(moments, reference=0):
     With :math:`X^\top X = nI` the norm of a kernel needs traces of second moments only (derived here). The distance
     is half the squared norm of the difference of the two kernels, each over its norm.
     """
+    checks.instance("moments", moments, Moments)
     A, B = moments.inputs, moments.outputs
+    reference = checks.count("reference", reference, least=-len(A), most=len(A) - 1)
 
     def square(A, B):
         traces = np.trace(A, axis1=1, axis2=2) * np.trace(B, axis1=1, axis2=2)
@@ -253,7 +259,7 @@ def kernel_distance(moments, reference=0):
 
     sizes = np.sqrt(square(A, B))[:, None, None]
     if not (sizes > 0).all():
-        raise ValueError("need kernels that are not zero, got weights that vanish at some time")
+        raise ValueError("moments need kernels that are not zero, got weights that vanish at some time")
     A, B = A / sizes, B / sizes
     return square(A - A[reference], B - B[reference]) / 2  # one minus the cosine would lose small distances
 
@@ -275,4 +281,7 @@ def moments_of(W1, W2, times):
     moments : Moments
         At every recorded time.
     """
-    return Moments(np.asarray(times), W1.transpose(0, 2, 1) @ W1, W2 @ W1, W2 @ W2.transpose(0, 2, 1))
+    W1 = checks.array("W1", W1, ndim=3)
+    W2 = checks.array("W2", W2, shape=(len(W1), None, W1.shape[1]))
+    times = checks.array("times", times, shape=(len(W1),))
+    return Moments(times, W1.transpose(0, 2, 1) @ W1, W2 @ W1, W2 @ W2.transpose(0, 2, 1))

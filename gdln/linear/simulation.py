@@ -52,13 +52,12 @@ def simulate_chain(weights, s, lr, n_steps, d=1.0):
     Raises
     ------
     ValueError
-        If there is no weight, the step is not positive, or a number is not finite.
+        If there is no weight, the step is not positive, ``d`` is negative, or a number is not finite.
     gdln.checks.Diverged
         If the weights diverge; tells at which step.
     """
-    weights = np.asarray(weights, dtype=float)
-    if weights.ndim != 1 or weights.size == 0 or not np.isfinite([*weights, s, d]).all():
-        raise ValueError(f"need a list of finite weights, finite s and d, got {weights}, s={s} and d={d}")
+    weights = checks.array("weights", weights, ndim=1)
+    s, d = checks.number("s", s), checks.nonnegative("d", d)
     _check_steps(lr, n_steps)
     path = np.empty((n_steps + 1, weights.size))
     path[0] = weights
@@ -98,13 +97,19 @@ def decoupled_weights(basis, widths, a0, rng):
     ValueError
         If a hidden layer is narrower than the number of modes, or a strength is negative or not finite.
     """
-    k = basis.s.size
-    if not (np.isfinite(a0).all() and (np.asarray(a0) >= 0).all()):
-        raise ValueError(f"need finite strengths a0 >= 0, got {a0}")
-    if any(n < k for n in widths):
-        raise ValueError(f"need hidden widths of at least {k}, the number of modes, got {widths}")
-    b = np.broadcast_to(np.asarray(a0, dtype=float), (k,)) ** (1 / (len(widths) + 1))
-    frames = [basis.V, *(np.linalg.qr(rng.standard_normal((n, k)))[0] for n in widths), basis.U]
+    U, V = (
+        checks.array(f"basis.{name}", getattr(basis, name, None), shape=(None, "n_modes")) for name in "UV"
+    )
+    k = U.shape[1]
+    widths = _widths(widths)
+    checks.need(
+        all(n >= k for n in widths), "widths", f"hidden widths of at least {k}, the number of modes", widths
+    )
+    a0 = checks.array("a0", a0, ndim=(0, 1), least=0)
+    checks.need(a0.size in (1, k), "a0", f"one strength, or one for each of {k} modes", a0)
+    checks.generator("rng", rng)
+    b = np.broadcast_to(a0, (k,)) ** (1 / (len(widths) + 1))
+    frames = [V, *(np.linalg.qr(rng.standard_normal((n, k)))[0] for n in widths), U]
     return [after * b @ before.T for before, after in zip(frames[:-1], frames[1:], strict=True)]
 
 
@@ -125,6 +130,8 @@ def random_weights(widths, deviation, rng):
     weights : list of ndarray
         Input side first.
     """
+    widths, deviation = _widths(widths, 2), checks.nonnegative("deviation", deviation)
+    checks.generator("rng", rng)
     return [deviation * rng.standard_normal((n, m)) for m, n in zip(widths[:-1], widths[1:], strict=True)]
 
 
@@ -189,17 +196,16 @@ def simulate(weights, sigma_yx, sigma_x, lr, n_steps, record_every=1, method="rk
         If the weights diverge; tells at which step.
     """
     _check_steps(lr, n_steps, record_every)
-    if len(weights) == 0 or len(weights if rates is None else rates) != len(weights):
-        raise ValueError(
-            f"need at least one layer and a rate for each, got {len(weights)} layers, rates {rates}"
-        )
+    checks.instance("weights", weights, (list, tuple, np.ndarray))
+    checks.need(len(weights) > 0, "weights", "at least one layer", weights)
     weights = [checks.array(f"weights[{k}]", W, ndim=2, copy=True) for k, W in enumerate(weights)]
-    rates = None if rates is None else checks.array("rates", rates, ndim=1)
     sigma_yx, sigma_x = _checked(sigma_yx, sigma_x)
     shapes = [W.shape for W in weights]
     chained = all(a[0] == b[1] for a, b in zip(shapes[:-1], shapes[1:], strict=True))
-    if not chained or (shapes[-1][0], shapes[0][1]) != sigma_yx.shape:
-        raise ValueError(f"need layers that chain to {sigma_yx.shape}, got {shapes}, input side first")
+    fits = chained and (shapes[-1][0], shapes[0][1]) == sigma_yx.shape
+    what = f"layers that chain to the shape {sigma_yx.shape} of sigma_yx, input side first"
+    checks.need(fits, "weights", what, shapes)
+    rates = None if rates is None else checks.array("rates", rates, shape=(len(weights),))
     checks.choice("method", method, ("rk4", "euler"))
     kept, steps = [[W.copy() for W in weights]], [0]
     for step in range(1, n_steps + 1):
@@ -240,6 +246,13 @@ def _check_steps(lr, n_steps, record_every=1):
     checks.count("record_every", record_every)
 
 
+def _widths(widths, n_least=1):
+    """Positive widths, at least so many."""
+    widths = checks.array("widths", widths, ndim=1, dtype=int, least=1).tolist()
+    checks.need(len(widths) >= n_least, "widths", f"at least {n_least} layers", widths)
+    return widths
+
+
 def _checked(sigma_yx, sigma_x):
     sigma_yx = checks.array("sigma_yx", sigma_yx, ndim=2)
     n = sigma_yx.shape[1]
@@ -266,6 +279,8 @@ def ntk_weights(widths, rng):
     rates : list of float
         One a layer; 1 for the first.
     """
+    widths = _widths(widths, 2)
+    checks.generator("rng", rng)
     fans = [1, *widths[1:-1]]
     shapes = zip(widths[:-1], widths[1:], fans, strict=True)
     return [rng.standard_normal((b, a)) / np.sqrt(n) for a, b, n in shapes], [1 / n for n in fans]
