@@ -1,7 +1,6 @@
 """Torch networks the theories are held against; they share no code with them, only data and gates."""
 
 import math
-from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -51,13 +50,15 @@ def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.f
     ValueError
         If the parametrisation is unknown, a size is not positive, or the gain is not finite.
     TypeError
-        If there is no generator.
+        If there is no generator, or the type is no floating one.
     """
-    if min(n_out, n_in) < 1 or not math.isfinite(gain):
-        raise ValueError(f"need n_out, n_in >= 1 and a finite gain, got {n_out}, {n_in} and {gain}")
-    if parametrisation not in PARAMETRISATIONS:
-        raise ValueError(f"parametrisation must be one of {PARAMETRISATIONS}, got {parametrisation!r}")
+    n_out, n_in = checks.count("n_out", n_out), checks.count("n_in", n_in)
+    parametrisation, gain = (
+        checks.choice("parametrisation", parametrisation, PARAMETRISATIONS),
+        checks.number("gain", gain),
+    )
     checks.torch_generator("generator", generator)
+    need_floating("dtype", dtype)
     if parametrisation == "xavier":
         bound = gain * math.sqrt(6 / (n_in + n_out))
         return bound * (2 * torch.rand(n_out, n_in, generator=generator, dtype=dtype) - 1)
@@ -70,6 +71,12 @@ def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.f
     if parametrisation == "standard":
         return W * (gain / math.sqrt(n_in))
     return gain * W if parametrisation == "plain" else W
+
+
+def need_floating(name, dtype):
+    """Raise a TypeError unless a type of torch holds floating-point numbers, as weights are."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"{name} needs a floating-point torch.dtype, got {checks.described(dtype)}")
 
 
 class MLP(nn.Module):
@@ -129,18 +136,24 @@ class MLP(nn.Module):
         dtype=torch.float64,
     ):
         super().__init__()
-        self.widths = tuple(int(n) for n in widths)
+        self.widths = tuple(checks.array("widths", widths, ndim=1, dtype=int, least=1).tolist())
         n_layers = len(self.widths) - 1
-        if n_layers < 1 or min(self.widths) < 1:
-            raise ValueError(f"need at least an input and an output width, all positive, got {list(widths)}")
-        names = [activation] * (n_layers - 1) if isinstance(activation, str) else list(activation)
-        if len(names) != n_layers - 1 or any(name not in ACTIVATIONS for name in names):
-            raise ValueError(
-                f"need one of {tuple(ACTIVATIONS)}, or {n_layers - 1} of them, got {activation!r}"
-            )
-        gains = [float(g) for g in gains] if isinstance(gains, Iterable) else [float(gains)] * n_layers
-        if len(gains) != n_layers:
-            raise ValueError(f"need one gain or one for each of the {n_layers} layers, got {len(gains)}")
+        checks.need(n_layers >= 1, "widths", "at least an input and an output width", list(self.widths))
+        if isinstance(activation, str):
+            activation = [activation] * (n_layers - 1)
+        checks.instance("activation", activation, (str, list, tuple))
+        names = [checks.choice("activation", name, ACTIVATIONS) for name in activation]
+        hidden = f"one name, or one for each of the {n_layers - 1} hidden layers"
+        checks.need(len(names) == n_layers - 1, "activation", hidden, activation)
+        gains = checks.array("gains", gains, ndim=(0, 1)).tolist()
+        gains = gains if isinstance(gains, list) else [gains] * n_layers
+        checks.need(
+            len(gains) == n_layers, "gains", f"one gain, or one for each of the {n_layers} layers", gains
+        )
+        if bias_gain is not None:
+            bias_gain = checks.nonnegative("bias_gain", bias_gain)
+        checks.torch_generator("generator", generator)
+        checks.choice("parametrisation", parametrisation, PARAMETRISATIONS)
         self.activations = tuple(names) + ("linear",)
         self.parametrisation = parametrisation
         in_formula = parametrisation in ("ntk", "mean_field")
@@ -188,11 +201,16 @@ class Tap(nn.Module):
         The network; training the tap trains it.
     layer : int
         Index of the reported layer, counted from 0 as in ``net(x, all_layers=True)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no MLP or has no such layer.
     """
 
     def __init__(self, net, layer):
         super().__init__()
-        self.net, self.layer = net, layer
+        self.net, self.layer = checks.instance("net", net, MLP), _layer(net, layer)
 
     def forward(self, x):
         """Outputs and activities side by side, shape (..., n_outputs + width of the layer)."""
@@ -214,8 +232,14 @@ def upper_part(net, layer):
     -------
     f0 : callable
         Maps an array of shape (n, width) to the pair value (n, n_outputs), Jacobian (n, n_outputs, width).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no MLP, or no layer follows the one named.
     """
-    start = layer + 1
+    checks.instance("net", net, MLP)
+    start = checks.count("layer", layer, least=0, most=len(net.weights) - 2) + 1
     weights = [m * W.detach().clone() for m, W in zip(net.multipliers, net.weights, strict=True)][start:]
     biases = [None] * len(weights)
     if net.biases is not None:
@@ -231,3 +255,8 @@ def upper_part(net, layer):
         return x.detach().numpy(), torch.stack(rows, dim=1).numpy()
 
     return f0
+
+
+def _layer(net, layer):
+    """Index of a layer, from the end where it is negative, as in a list."""
+    return checks.count("layer", layer, least=-len(net.weights), most=len(net.weights) - 1)

@@ -1,6 +1,7 @@
 """Training of torch networks: full-batch descent, gradient flow, ensembles of seeds, minibatches."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from gdln import checks
 
+METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
 RECORDS = ("weights", "singular_values", "outputs")
 
 
@@ -42,17 +44,38 @@ class TrainingTrajectory:
 def half_squared_error(outputs, Y):
     r"""Mean over samples of half the squared distance, :math:`\frac1{2n}\sum_\mu\|y_\mu-f_\mu\|^2`.
 
-    For dictionaries (outputs and targets by node) the sum over nodes.
+    For dictionaries (outputs and targets by node) the sum over nodes. NaN and infinity in the outputs come back in the
+    loss, by which a run knows that it diverged.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are no tensors, no sample, or targets of another shape than the outputs.
     """
     if isinstance(outputs, dict):
+        checks.instance("Y", Y, dict)
+        checks.need(Y.keys() >= outputs.keys(), "Y", f"targets of the nodes {sorted(outputs)}", Y)
         return sum(half_squared_error(outputs[node], Y[node]) for node in outputs)
+    checks.instance("outputs", outputs, torch.Tensor), checks.instance("Y", Y, torch.Tensor)
     if outputs.shape != Y.shape:  # else they would be broadcast against each other
-        raise ValueError(f"need targets of the outputs' shape {tuple(outputs.shape)}, got {tuple(Y.shape)}")
+        checks.need(False, "Y", f"the shape of the outputs, {tuple(outputs.shape)}", Y)
+    checks.need(outputs.ndim > 0 and len(outputs) > 0, "outputs", "at least one sample", outputs)
     return 0.5 * (Y - outputs).square().sum() / Y.shape[0]
 
 
 def cross_entropy(outputs, labels):
-    """Mean cross-entropy of logits of shape (n, n_classes) with integer labels of shape (n,)."""
+    """Mean cross-entropy of logits of shape (n, n_classes) with integer labels of shape (n,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are no tensors, no sample, or not one integer label for each.
+    """
+    checks.instance("outputs", outputs, torch.Tensor), checks.instance("labels", labels, torch.Tensor)
+    checks.need(outputs.ndim == 2 and len(outputs) > 0, "outputs", "shape (n, n_classes)", outputs)
+    if labels.dtype != torch.int64:
+        raise TypeError(f"labels needs int64 class numbers, got {labels.dtype}")
+    checks.need(labels.shape == outputs.shape[:1], "labels", f"shape ({len(outputs)},)", labels)
     return torch.nn.functional.cross_entropy(outputs, labels)
 
 
@@ -135,8 +158,9 @@ def gradient_descent(
     ValueError
         If an argument is out of range, a name unknown, or a number in the data is not finite.
     """
+    checks.instance("model", model, torch.nn.Module)
     loss = _loss(loss)
-    _check(lr, n_steps, record_every, record)
+    lr, momentum, divergence = _check(lr, n_steps, record_every, record, momentum, divergence)
     _check_data(X, Y)
     learning = _learning(model, parameters)
     velocity = [torch.zeros_like(p) for p in learning.values()] if momentum else None
@@ -190,15 +214,19 @@ def gradient_flow(model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=
     ValueError
         If times do not increase, weights are not float64, a name is unknown, or a number in the data is not finite.
     """
-    loss = _loss(loss)
-    _check(1.0 / tau if tau > 0 else -1.0, 0, 1, record)
+    checks.instance("model", model, torch.nn.Module)
+    loss, tau = _loss(loss), checks.positive("tau", tau)
+    rtol, atol = checks.positive("rtol", rtol), checks.positive("atol", atol)
+    method = checks.choice("method", method, METHODS)
+    _check_record(record)
     _check_data(X, Y)
-    times = np.asarray(times, dtype=float)
-    if times.ndim != 1 or len(times) < 2 or not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
-        raise ValueError(f"need at least two increasing times, got {times}")
+    times = checks.times("times", times, ndim=1, least=None)
+    checks.need(
+        len(times) > 1 and (np.diff(times) > 0).all(), "times", "at least two times that increase", times
+    )
     parameters = list(model.parameters())
     if any(p.dtype != torch.float64 for p in parameters):
-        raise ValueError(f"a gradient flow needs float64 weights, got {parameters[0].dtype}")
+        raise ValueError(f"model needs float64 weights for a gradient flow, got {parameters[0].dtype}")
 
     def put(w):
         start = 0
@@ -275,15 +303,14 @@ def ensemble(
     ValueError
         If there are no models, an argument is out of range, a name unknown, or a number in the data is not finite.
     """
-    loss = _loss(loss)
-    _check(lr, n_steps, record_every, record)
+    loss, own_data = _loss(loss), checks.flag("own_data", own_data)
+    lr, momentum, divergence = _check(lr, n_steps, record_every, record, momentum, divergence)
     _check_data(X, Y)
-    models = list(models)
-    if not models:
-        raise ValueError("need at least one model, got none")
-    chunk_size = len(models) if chunk_size is None else chunk_size
-    if chunk_size < 1:
-        raise ValueError(f"need chunk_size >= 1, got {chunk_size}")
+    models = list(checks.instance("models", models, Iterable))
+    checks.need(len(models) > 0, "models", "at least one model", models)
+    for model in models:
+        checks.instance("models", model, torch.nn.Module)
+    chunk_size = len(models) if chunk_size is None else checks.count("chunk_size", chunk_size)
     if len(models) > chunk_size:
         runs = []
         for start in range(0, len(models), chunk_size):
@@ -408,43 +435,47 @@ def _call(model, X):
 def _loss(loss):
     if callable(loss):
         return loss
-    if loss not in LOSSES:
-        raise ValueError(f"loss must be callable or one of {tuple(LOSSES)}, got {loss!r}")
-    return LOSSES[loss]
+    return LOSSES[checks.choice("loss", loss, LOSSES)]
 
 
 def _learning(model, names):
     parameters = dict(model.named_parameters())
     if names is None:
         return parameters
-    unknown = set(names) - set(parameters)
-    if unknown:
-        raise ValueError(f"parameters must be among {sorted(parameters)}, got {sorted(unknown)}")
+    names = [
+        checks.choice("parameters", name, parameters)
+        for name in checks.instance("parameters", names, Iterable)
+    ]
+    checks.need(len(names) > 0, "parameters", "at least one name", names)
     return {name: parameters[name] for name in names}
 
 
-def _check(lr, n_steps, record_every, record):
-    if not lr > 0 or n_steps < 0 or record_every < 1:
-        raise ValueError(
-            f"need lr > 0, n_steps >= 0 and record_every >= 1, got {lr}, {n_steps} and {record_every}"
-        )
-    if isinstance(record, str) or not set(record) <= set(RECORDS):
-        raise ValueError(f"record must be a collection of names among {RECORDS}, got {record!r}")
+def _check(lr, n_steps, record_every, record, momentum, divergence):
+    checks.count("n_steps", n_steps, least=0), checks.count("record_every", record_every)
+    _check_record(record)
+    momentum = checks.number("momentum", momentum)
+    return checks.positive("lr", lr), momentum, checks.positive("divergence", divergence, infinite=True)
+
+
+def _check_record(record):
+    checks.need(not isinstance(record, str), "record", f"a collection of names among {RECORDS}", record)
+    for name in checks.instance("record", record, Iterable):
+        checks.choice("record", name, RECORDS)
 
 
 def _check_data(X, Y):
     """Refuse NaN and infinity before the first step, which would be blamed for them."""
     for name, data in (("X", X), ("Y", Y)):
-        for tensor in _tensors(data):
+        for tensor in _tensors(name, data):
             checks.finite(name, tensor)
 
 
-def _tensors(data):
-    if torch.is_tensor(data):
-        yield data
-    elif isinstance(data, dict | tuple | list):
+def _tensors(name, data):
+    if isinstance(data, dict | tuple | list):
         for part in data.values() if isinstance(data, dict) else data:
-            yield from _tensors(part)
+            yield from _tensors(name, part)
+    else:
+        yield checks.instance(name, data, torch.Tensor)
 
 
 def _check_flow(value, time):
