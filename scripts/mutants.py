@@ -12,13 +12,20 @@ reason, in ``tests/equivalent_mutants.txt``.
 
 import argparse
 import ast
+import importlib
+import multiprocessing
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,17 +106,23 @@ def mutants(text):
 
 
 def files_of_tests(module):
-    """Return the files of tests that hold a module: its own, and the theory against the simulation of its part."""
+    """Return the files of tests that hold a module: its own first, then those of its part that name it."""
     from tests.test_floors import TESTED_WITH
 
-    folder = ROOT / "tests" / Path(*module.split(".")[:-1])
-    names = {module, TESTED_WITH.get(module, module)}
+    place = Path(*module.split("."))
+    folder = ROOT / "tests" / place.parent
+    names = dict.fromkeys([module, TESTED_WITH.get(module, module)])
     own = [
-        ROOT / "tests" / Path(*name.split(".")[:-1]) / f"test_{name.split('.')[-1]}.py"
-        for name in sorted(names)
+        ROOT / "tests" / Path(*name.split(".")[:-1]) / f"test_{name.split('.')[-1]}.py" for name in names
     ]
-    shared = sorted(folder.glob("test_*.py")) if "." in module else []
-    return [path for path in dict.fromkeys([*own, *shared]) if path.is_file()]
+    examples = (ROOT / "gdln" / place).with_suffix(".py")  # of its docstrings
+    last = module.split(".")[-1]
+    shared = [
+        path
+        for path in (sorted(folder.glob("test_*.py")) if "." in module else [])
+        if re.search(rf"^(from|import) gdln.*\b{last}\b", path.read_text(), re.M)
+    ]
+    return [path for path in dict.fromkeys([*own, examples, *shared]) if path.is_file()]
 
 
 def changed_modules(commit):
@@ -130,25 +143,62 @@ def equivalent():
     return {tuple(part.strip() for part in row[:3]) for row in rows}
 
 
-def killed(copy, tests, seconds):
-    """Whether the tests fail in a copy of the tree; a mutant that runs for ever is killed too."""
+def run_tests(copy, tests):
+    """Run the fast tests in a copy of the tree, in a process that was forked for it, and leave with their code."""
+    # Groups of processes: what the tests start is ended with them.
+    os.setsid()
+    silent = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silent, stream)
+    os.chdir(copy)
+    sys.path[:] = [str(copy), *(path for path in sys.path if path not in ("", str(ROOT)))]
+    os.environ["PYTHONPATH"] = str(copy)
+    for name in [n for n in sys.modules if n.split(".")[0] in ("gdln", "tests")]:
+        del sys.modules[name]
     names = [str(path.relative_to(ROOT)) for path in tests]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "not browser",
-        *names,
-    ]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--doctest-modules"]
+    code = pytest.main([*options, "-m", "not browser and not slow", *names])
+    os._exit(int(code))
+
+
+def passes(copy, tests, seconds):
+    """Whether the tests pass in a copy of the tree; those that run for ever do not."""
+    child = multiprocessing.get_context("fork").Process(target=run_tests, args=(copy, tests))
+    child.start()
+    child.join(seconds)
+    if child.is_alive():
+        os.killpg(child.pid, signal.SIGKILL)
+        child.join()
+    return child.exitcode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def killed(copy, tests, seconds):
+    """Whether a file of tests fails, the module's own first and the next only when it does not."""
+    return not all(passes(copy, [path], seconds) for path in tests)
+
+
+def begin(folder):
+    """Make a worker's own copy of the tree, and load what the tests import once, for all mutants."""
+    global COPY
+    COPY = Path(tempfile.mkdtemp(dir=folder))
+    # A module is written many times a second, which the times of bytecode do not tell apart.
+    sys.dont_write_bytecode = True
+    for name in ("gdln", "tests", "book/claims", "book/data", "scripts", "benchmarks"):
+        shutil.copytree(ROOT / name, COPY / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", COPY)
+    for name in ("scipy.integrate", "scipy.optimize", "scipy.stats", "sklearn.datasets", "torch.func"):
+        importlib.import_module(name)
+
+
+def survives(module, changed, tests, seconds):
+    """Whether no test notices a module with this text."""
+    source = COPY / Path("gdln", *module.split(".")).with_suffix(".py")
+    text = source.read_text()
+    source.write_text(changed)
     try:
-        return subprocess.run(command, cwd=copy, capture_output=True, timeout=seconds).returncode != 0
-    except subprocess.TimeoutExpired:
-        return True
+        return not killed(COPY, tests, seconds)
+    finally:
+        source.write_text(text)
 
 
 def main():
@@ -162,38 +212,42 @@ def main():
         "--most", type=int, default=50, help="mutants a module, drawn at random where there are more"
     )
     parser.add_argument("--seed", type=int, default=0, help="of that draw")
-    parser.add_argument("--seconds", type=float, default=300, help="longest run of a module's tests")
+    parser.add_argument("--seconds", type=float, default=120, help="longest run of a file of tests")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants tried at once")
     options = parser.parse_args()
     modules = options.modules or changed_modules(options.since)
-    known, total, survivors = equivalent(), 0, []
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in ("gdln", "tests", "book/claims", "book/data", "scripts", "benchmarks"):
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", copy)
+    known, total, survivors = equivalent(), 0, 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(
+            options.jobs, multiprocessing.get_context("fork"), initializer=begin, initargs=(folder,)
+        ) as pool,
+    ):
         for module in modules:
-            source = Path("gdln", *module.split(".")).with_suffix(".py")
-            text = (ROOT / source).read_text()
-            tests = files_of_tests(module)
-            if killed(copy, tests, options.seconds):
-                sys.exit(
-                    f"the tests of {module} fail, or take over {options.seconds:g} s, without any mutant"
-                )
-            found = list(mutants(text))
+            text = (ROOT / "gdln" / Path(*module.split("."))).with_suffix(".py").read_text()
+            lines, tests = text.splitlines(), files_of_tests(module)
+            for path in tests:
+                if not pool.submit(survives, module, text, [path], options.seconds).result():
+                    sys.exit(f"{path} fails, or takes over {options.seconds:g} s, without any mutant")
+            found = [
+                (line, change, changed)
+                for line, change, changed in mutants(text)
+                if (module, lines[line - 1].strip(), change) not in known
+            ]
             if len(found) > options.most:
                 rng = np.random.default_rng(options.seed)
                 found = [found[i] for i in sorted(rng.choice(len(found), options.most, replace=False))]
-            for line, change, changed in tqdm(found, desc=module, disable=None):
-                code = text.splitlines()[line - 1].strip()
-                if (module, code, change) in known:
-                    continue
-                total += 1
-                (copy / source).write_text(changed)
-                if not killed(copy, tests, options.seconds):
-                    survivors.append(f"{module}:{line}: {change}: {code}")
-            (copy / source).write_text(text)
-    print(*survivors, sep="\n")
-    share = 1 - len(survivors) / total if total else 1
+            futures = [
+                pool.submit(survives, module, changed, tests, options.seconds) for _, _, changed in found
+            ]
+            alive = [
+                f"{module}:{line}: {change}: {lines[line - 1].strip()}"
+                for (line, change, _), future in zip(found, tqdm(futures, desc=module, disable=None), strict=True)
+                if future.result()
+            ]
+            print(*alive, f"{module}: {len(found) - len(alive)} of {len(found)} killed", sep="\n", flush=True)
+            total, survivors = total + len(found), survivors + len(alive)
+    share = 1 - survivors / total if total else 1
     print(f"{total} mutants of {len(modules)} modules, {share:.1%} killed")
     sys.exit(bool(share < 0.95))
 

@@ -40,14 +40,10 @@ TESTED_WITH = {
     # features and their networks are tested on the problem of the flow
     "convergence.features": "convergence.flow",
     "convergence.nets": "convergence.flow",
-    # teachers and patches are tested by what is predicted on them
-    "data.regression": "renormalization.generalisation",
-    "renormalization.patches": "renormalization.generalisation",
     # recursion, Gram matrix and the tangent kernel of a network are one identity
     "kernels.tangent": "kernels.gram",
     # closed forms against every weight
     "linear.simulation": "linear.modes",
-    "race.nets": "nets.mlp",
     # the action, its minimiser and the kernels it acts on
     "renormalization.descent": "renormalization.saddle",
     "renormalization.kernels": "renormalization.saddle",
@@ -173,6 +169,8 @@ def test_every_module_has_a_file_of_tests():
         for path in (ROOT / "tests").rglob("test_*.py")
     }
     assert set(TESTED_WITH) <= MODULES, f"no such modules: {sorted(set(TESTED_WITH) - MODULES)}"
+    own = set(TESTED_WITH) & tests
+    assert not own, f"these have a file of their own: take them off the list: {sorted(own)}"
     for module, other in TESTED_WITH.items():
         assert other in tests, f"{module} is said to be tested with {other}"
     missing = MODULES - tests - set(TESTED_WITH)

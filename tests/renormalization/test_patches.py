@@ -1,0 +1,72 @@
+"""Patches tile an image, and their kernels are averages over random filters."""
+
+import numpy as np
+import pytest
+
+from gdln.renormalization import kernels, patches
+
+
+def test_patches_tile_the_image():
+    rng = np.random.default_rng(0)
+    pictures = rng.standard_normal((3, 6, 4))
+    whole = patches.cut(pictures, 2)
+    assert whole.shape == (3, 6, 4)
+    np.testing.assert_array_equal(whole[1, 3], pictures[1, 2:4, 2:4].ravel())
+    assert patches.cut(pictures, 2, stride=1).shape == (3, 15, 4)
+    with pytest.raises(ValueError, match="tile"):
+        patches.cut(pictures, 3)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "erf"])
+def test_patch_kernels_are_averages_over_random_filters(activation):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((4, 3, 6))
+    phi = {"linear": lambda u: u, "relu": lambda u: np.maximum(u, 0)}.get(activation)
+    if phi is None:
+        from scipy.special import erf as phi
+    h = phi(np.sqrt(0.7 / 6) * X @ rng.standard_normal((6, 400_000)))
+    sampled = np.einsum("aic,bjc->ijab", h, h, optimize=True) / 400_000 / 3
+    D = patches.kernels(X, sigma2=0.7, activation=activation)
+    np.testing.assert_allclose(D, sampled, atol=4e-3)
+    np.testing.assert_allclose(
+        np.einsum("ijaa->ija", D), patches.diagonals(X, sigma2=0.7, activation=activation), atol=1e-12
+    )
+    kernels.KernelStack(D)  # symmetric and positive semidefinite
+
+
+def test_unknown_nonlinearities_are_refused():
+    with pytest.raises(ValueError, match="activation needs one of .*got str 'tanh'"):
+        patches.kernels(np.zeros((2, 1, 3)), activation="tanh")
+    with pytest.raises(ValueError, match="patches_new needs shape"):
+        patches.kernels(np.zeros((2, 1, 3)), np.zeros((2, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: generalisation.fit(t, f, width=-np.inf), "width needs a number above 0"),
+        (
+            lambda: generalisation.interpolate_nuclear(t, f, rate=1.0),
+            "rate needs a number above 0 and below 1",
+        ),
+        (lambda: generalisation.interpolate_nuclear(t, f, smoothing=0.0), "smoothing"),
+        (lambda: generalisation.interpolate_nuclear(replace(t, y=0 * t.y), f), "not all zero"),
+        (lambda: relu_teacher(3, 3, 3, r, noise=np.nan), "noise needs a number of at least 0"),
+        (lambda: clustered_teacher(3, 3, 3, r, spread=-1), "spread needs a number of at least 0"),
+        (
+            lambda: clustered_teacher(3, 3, 3, r, n_unlabelled=-1),
+            "n_unlabelled needs a whole number of at least 0",
+        ),
+        (lambda: even_odd(images.digits(), 0, 5, r), "n_samples needs a whole number of at least 1"),
+        (
+            lambda: permuted_even_odd(images.digits(), 0, 5, 5, r),
+            "n_tasks needs a whole number of at least 1",
+        ),
+        (lambda: patches.kernels(np.ones((2, 2, 3)), sigma2=-1.0), "sigma2 needs a number above 0"),
+        (lambda: patches.kernels(np.full((2, 2, 3), np.nan)), "patches needs finite"),
+        (lambda: patches.diagonals(np.ones((2, 3))), "n_patches, patch_size"),
+    ],
+)
+def test_bad_input_is_refused_with_the_reason(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
