@@ -40,19 +40,31 @@ SIGNS = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">",
     ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=", ast.And: "and", ast.Or: "or",
 }  # fmt: skip
+#: Options of solvers and of memory that do not change what is solved.
+SETTINGS = {"xtol", "rtol", "atol", "tol", "ftol", "gtol", "maxiter", "batch", "stacklevel"}
+#: Numbers up to this one are tolerances.
+SMALL = 1e-6
 
 
 def mutants(text):
     """Yield every mutant of a module's text as (line, what changed, new text).
 
-    Docstrings, error messages, annotations and default values of keyword arguments stay as they are: tests of
-    mathematics do not hold them.
+    Docstrings, error messages, warnings, annotations and default values of keyword arguments stay as they are, and
+    so do numbers of at most a millionth and the options of :data:`SETTINGS`: how far below the digits shown a search
+    ends, or in what pieces an array is worked through, is not mathematics, and tests that held it would be tests of
+    rounding.
     """
     tree = ast.parse(text)
     skipped = set()
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Raise, ast.Assert, ast.JoinedStr)):
+        if isinstance(node, (ast.Raise, ast.Assert, ast.JoinedStr)) or (
+            isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn"
+        ):
             skipped.update(map(id, ast.walk(node)))
+        if isinstance(node, ast.keyword) and node.arg in SETTINGS:
+            skipped.update(map(id, ast.walk(node.value)))
+        if isinstance(node, ast.Constant) and type(node.value) is float and 0 < node.value <= SMALL:
+            skipped.add(id(node))
         if isinstance(node, ast.FunctionDef):
             for part in (*node.args.defaults, *node.args.kw_defaults, *node.decorator_list):
                 skipped.update(map(id, ast.walk(part)) if part is not None else ())
@@ -112,9 +124,7 @@ def files_of_tests(module):
     place = Path(*module.split("."))
     folder = ROOT / "tests" / place.parent
     names = dict.fromkeys([module, TESTED_WITH.get(module, module)])
-    own = [
-        ROOT / "tests" / Path(*name.split(".")[:-1]) / f"test_{name.split('.')[-1]}.py" for name in names
-    ]
+    own = [ROOT / "tests" / Path(*name.split(".")[:-1]) / f"test_{name.split('.')[-1]}.py" for name in names]
     examples = (ROOT / "gdln" / place).with_suffix(".py")  # of its docstrings
     last = module.split(".")[-1]
     shared = [
@@ -242,7 +252,9 @@ def main():
             ]
             alive = [
                 f"{module}:{line}: {change}: {lines[line - 1].strip()}"
-                for (line, change, _), future in zip(found, tqdm(futures, desc=module, disable=None), strict=True)
+                for (line, change, _), future in zip(
+                    found, tqdm(futures, desc=module, disable=None), strict=True
+                )
                 if future.result()
             ]
             print(*alive, f"{module}: {len(found) - len(alive)} of {len(found)} killed", sep="\n", flush=True)

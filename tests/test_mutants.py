@@ -4,6 +4,8 @@ import ast
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 from mutants import files_of_tests, mutants  # noqa: E402
 
@@ -38,7 +40,25 @@ def test_a_mutant_differs_in_one_place_and_is_still_python():
         assert sum(a != b for a, b in zip(text.splitlines(), TEXT.splitlines(), strict=True)) == 1
 
 
-def test_a_module_is_tried_by_its_own_tests_and_those_of_its_part():
+@pytest.mark.parametrize(
+    "line",
+    [
+        "y = x > 1e-12",
+        "y = brentq(f, x, xtol=1e-3)",
+        "warnings.warn(text, stacklevel=2)",
+        "raise ValueError(2 * x)",
+    ],
+)
+def test_tolerances_settings_and_messages_are_left_alone(line):
+    assert {change for _, change, _ in mutants(line)} <= {"> to >="}
+
+
+def test_a_number_that_is_not_a_tolerance_is_moved():
+    assert [change for _, change, _ in mutants("y = 1e-5")] == ["1e-05 to 1.5000000000000002e-05"]
+
+
+def test_a_module_is_tried_by_its_own_tests_its_examples_and_what_names_it_in_its_part():
     names = [path.name for path in files_of_tests("race.bases")]
-    assert names[0] == "test_bases.py" and "test_theory_meets_simulation.py" in names
-    assert [path.name for path in files_of_tests("plotting")] == ["test_plotting.py"]
+    assert names[:2] == ["test_bases.py", "bases.py"] and "test_contexts.py" in names
+    assert "test_trees.py" not in names  # it does not name the module
+    assert [path.name for path in files_of_tests("plotting")] == ["test_plotting.py", "plotting.py"]
