@@ -44,24 +44,6 @@ def test_unknown_nonlinearities_are_refused():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: generalisation.fit(t, f, width=-np.inf), "width needs a number above 0"),
-        (
-            lambda: generalisation.interpolate_nuclear(t, f, rate=1.0),
-            "rate needs a number above 0 and below 1",
-        ),
-        (lambda: generalisation.interpolate_nuclear(t, f, smoothing=0.0), "smoothing"),
-        (lambda: generalisation.interpolate_nuclear(replace(t, y=0 * t.y), f), "not all zero"),
-        (lambda: relu_teacher(3, 3, 3, r, noise=np.nan), "noise needs a number of at least 0"),
-        (lambda: clustered_teacher(3, 3, 3, r, spread=-1), "spread needs a number of at least 0"),
-        (
-            lambda: clustered_teacher(3, 3, 3, r, n_unlabelled=-1),
-            "n_unlabelled needs a whole number of at least 0",
-        ),
-        (lambda: even_odd(images.digits(), 0, 5, r), "n_samples needs a whole number of at least 1"),
-        (
-            lambda: permuted_even_odd(images.digits(), 0, 5, 5, r),
-            "n_tasks needs a whole number of at least 1",
-        ),
         (lambda: patches.kernels(np.ones((2, 2, 3)), sigma2=-1.0), "sigma2 needs a number above 0"),
         (lambda: patches.kernels(np.full((2, 2, 3), np.nan)), "patches needs finite"),
         (lambda: patches.diagonals(np.ones((2, 3))), "n_patches, patch_size"),
