@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -47,7 +48,7 @@ SMALL = 1e-6
 
 
 def mutants(text):
-    """Yield every mutant of a module's text as (line, what changed, new text).
+    """Yield every mutant of a module's text as (line, what changed, new text), the same change of a line numbered.
 
     Docstrings, error messages, warnings, annotations and default values of keyword arguments stay as they are, and
     so do numbers of at most a millionth and the options of :data:`SETTINGS`: how far below the digits shown a search
@@ -83,6 +84,7 @@ def mutants(text):
             return None  # a comment or a bracket stands between
         return (data[:low].decode() + gap.replace(sign, new)) + data[high:].decode()
 
+    made = []
     for node in ast.walk(tree):
         if id(node) in skipped:
             continue
@@ -97,7 +99,9 @@ def mutants(text):
             old, new = SIGNS[kind], SIGNS[OPERATORS[kind]]
             changed = between(left, right, old, new)
             if changed is not None:
-                yield node.lineno, f"{old} to {new}", changed
+                made.append(
+                    (node.lineno, place(left.end_lineno, left.end_col_offset), f"{old} to {new}", changed)
+                )
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not)):
             data = text.encode()
             low, high = (
@@ -105,16 +109,17 @@ def mutants(text):
                 place(node.operand.lineno, node.operand.col_offset),
             )
             what = "- dropped" if isinstance(node.op, ast.USub) else "not dropped"
-            yield node.lineno, what, data[:low].decode() + data[high:].decode()
+            made.append((node.lineno, low, what, data[:low].decode() + data[high:].decode()))
         if isinstance(node, ast.Constant) and type(node.value) in (int, float):
             data = text.encode()
             low, high = place(node.lineno, node.col_offset), place(node.end_lineno, node.end_col_offset)
             value = node.value + 1 if type(node.value) is int else node.value * 1.5 + (node.value == 0)
-            yield (
-                node.lineno,
-                f"{node.value!r} to {value!r}",
-                data[:low].decode() + repr(value) + data[high:].decode(),
-            )
+            changed = data[:low].decode() + repr(value) + data[high:].decode()
+            made.append((node.lineno, low, f"{node.value!r} to {value!r}", changed))
+    seen = Counter()
+    for line, _, change, changed in sorted(made, key=lambda m: m[:2]):
+        seen[line, change] += 1
+        yield line, change + (f" ({seen[line, change]})" if seen[line, change] > 1 else ""), changed
 
 
 def files_of_tests(module):

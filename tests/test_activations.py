@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
-from gdln.activations import ACTIVATIONS, Activation, named
+from gdln.activations import ACTIVATIONS, LEAK, Activation, named
 
-U = np.array([-3.0, 0.0, 2.0])
+U = np.array([-3.0, -0.3, 0.0, 0.3, 2.0])
 BY_HAND = {
-    "linear": (U, [1, 1, 1]),
-    "relu": ([0, 0, 2], [0, 0, 1]),
-    "leaky_0.2": ([-0.6, 0, 2], [0.2, 0.2, 1]),
+    "linear": (U, [1, 1, 1, 1, 1]),
+    "relu": ([0, 0, 0, 0.3, 2], [0, 0, 0, 1, 1]),
+    "leaky_0.2": ([-0.6, -0.06, 0, 0.3, 2], [0.2, 0.2, 0.2, 1, 1]),
     "sine": (U + np.sin(U) / 2, 1 + np.cos(U) / 2),
     "softplus": (np.log(1 + np.exp(U)), 1 / (1 + np.exp(-U))),
     "tanh": (np.tanh(U), 1 / np.cosh(U) ** 2),
@@ -45,6 +46,10 @@ def test_the_constants_are_the_sharp_ones():
             assert np.abs(activation.both(u)[0]).max() == pytest.approx(activation.sup, rel=1e-12)
         jump = np.abs(np.diff(slope)).max()
         assert (jump < 0.01) == activation.smooth, name
+
+
+def test_the_slope_of_leaky_units_is_that_of_torch_where_no_name_holds_another():
+    assert torch.nn.LeakyReLU().negative_slope == LEAK
 
 
 def test_an_activation_is_found_by_name_or_is_one_and_unknown_names_are_listed():

@@ -53,6 +53,11 @@ def test_tolerances_settings_and_messages_are_left_alone(line):
     assert {change for _, change, _ in mutants(line)} <= {"> to >="}
 
 
+def test_the_same_change_of_one_line_is_numbered_from_the_left():
+    found = {change: text for _, change, text in mutants("y = a[-1] * b[-1] - c")}
+    assert found["- dropped"] == "y = a[1] * b[-1] - c" and found["- dropped (2)"] == "y = a[-1] * b[1] - c"
+
+
 def test_a_number_that_is_not_a_tolerance_is_moved():
     assert [change for _, change, _ in mutants("y = 1e-5")] == ["1e-05 to 1.5000000000000002e-05"]
 

@@ -136,6 +136,21 @@ def test_probes_estimate_the_exact_score():
     assert abs(estimate - exact) < 0.03  # 1 / sqrt(4000) = 0.016
 
 
+def test_as_many_probes_are_drawn_as_asked_for_however_they_are_grouped():
+    for n_probes, batch, groups in ((5, 2, [2, 2, 1]), (4, 2, [2, 2]), (3, 8, [3]), (1, 1, [1])):
+        seen = []
+        score = scores.probe_score(
+            lambda xi, seen=seen: seen.append(len(xi)) or xi,
+            lambda xi: 2 * xi,
+            (5,),
+            n_probes,
+            np.random.default_rng(0),
+            batch=batch,
+        )
+        assert seen == groups
+        assert score == pytest.approx(1, rel=1e-14)  # proportional operators, whatever the probes
+
+
 def test_error_blind_gram_is_the_hebbian_form_with_one_error_for_all():
     a = inputs(6, 7, 3)
     same = theory.hebbian_gram(a, np.ones((6, 1)), np.ones((6, 6)), 1.0)

@@ -27,7 +27,7 @@ def covariances(draw, largest=8):
 def test_a_root_multiplies_to_its_covariance_and_has_its_rank(case):
     C, rank = case
     found = spectrum.root(C)
-    assert found.rank == rank
+    assert found.rank == rank and found.factor.shape == (len(C), rank)
     np.testing.assert_allclose(
         found.factor @ found.factor.T, C, rtol=0, atol=1e-12 * np.abs(C).max(initial=0)
     )

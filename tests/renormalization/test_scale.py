@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from gdln.renormalization.scalar import layer_scale
 from gdln.renormalization.scale import lowest_minimum, refuse_collapse
 
 
@@ -57,6 +58,26 @@ def test_as_many_points_as_units_leave_no_constant_to_lose_digits_against():
     for s in (1e-200, 1e-40, 1.0, 1e40, 1e200):
         found, _ = lowest_minimum(np.ones(6), np.full(6, s / 6), np.full(2, 6.0), 0.7, 0.0)
         np.testing.assert_allclose(found, np.log(s / (6 * 0.7**2)) / 3, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("t", np.linspace(-9, 9, 31))
+def test_the_root_is_bracketed_wherever_it_lies(t):
+    # as above with s chosen so that log r = t: no first bracket holds all of these
+    squares = np.full(6, np.exp(3 * t) * 0.7**2)
+    found, _ = lowest_minimum(np.ones(6), squares, np.full(2, 6.0), 0.7, 0.0)
+    np.testing.assert_allclose(found, t, rtol=1e-12, atol=1e-12)
+    # u^(L + 1) = sigma2 r0 where there are as many samples as units
+    assert np.log(layer_scale(1.0, np.exp(3 * t) / 0.7, 0.7, 2)) == pytest.approx(t, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("depth", [1, 300])
+def test_the_ratios_of_few_and_of_many_layers_are_stationary(depth):
+    rng = np.random.default_rng(4)
+    values, squares, widths = rng.exponential(size=9), rng.exponential(size=9), rng.uniform(300, 900, depth)
+    found, _ = lowest_minimum(values, squares, widths, 1.0, 0.1)
+    kernel = np.exp(found.sum()) * values
+    q = (kernel * squares / (0.1 + kernel) ** 2 - kernel / (0.1 + kernel)).sum()
+    np.testing.assert_allclose(widths * np.expm1(found), q, rtol=1e-8)
 
 
 def test_targets_of_zero_are_refused_only_where_the_scale_falls_to_zero():
