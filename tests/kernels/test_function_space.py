@@ -142,3 +142,93 @@ def test_kernels_of_two_processes_are_refused(rng):
     indefinite = Kernels(train.nngp, train.ntk - 2 * np.diag(np.diag(train.ntk)))
     with pytest.raises(ValueError, match=r"train\.ntk needs eigenvalues of at least zero"):
         function_space.gradient_flow(indefinite, test, Y, 1.0)
+
+
+def test_losses_and_slopes_of_one_sample_are_those_worked_out_by_hand():
+    loss = function_space.loss_and_gradient
+    # squared: F - 2 Y = (1, 1, -2) over one sample
+    value, slope = loss([[3.0, 1.0, 0.0]], [[1.0, 0.0, 1.0]], label_scale=2.0)
+    assert value == pytest.approx(3, rel=1e-14)
+    np.testing.assert_allclose(slope, [[1, 1, -2]], rtol=1e-14)
+    # logistic at u = F / 3 = ln 3: 9 ln(4/3), and -3 / 4; on the wrong side 9 ln 4 and 3 * 3/4
+    for y, value_by_hand, slope_by_hand in ((1.0, 9 * np.log(4 / 3), -0.75), (-1.0, 9 * np.log(4), 2.25)):
+        value, slope = loss([[3 * np.log(3)]], [[y]], "cross_entropy", 3.0)
+        assert value == pytest.approx(value_by_hand, rel=1e-14)
+        assert slope[0, 0] == pytest.approx(slope_by_hand, rel=1e-14)
+    # softmax at u = F / 2 = (0, ln 3): probabilities 1/4 and 3/4
+    value, slope = loss([[0.0, 2 * np.log(3)]], [[1.0, 0.0]], "cross_entropy", 2.0)
+    assert value == pytest.approx(4 * np.log(4), rel=1e-14)
+    np.testing.assert_allclose(slope, [[-1.5, 1.5]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("loss", function_space.LOSSES)
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_gradient_is_the_derivative_of_the_mean_loss(loss, k, rng):
+    F = rng.standard_normal((4, k))
+    Y = np.sign(rng.standard_normal((4, 1))) if k == 1 else np.eye(k)[rng.integers(k, size=4)]
+    slope = function_space.loss_and_gradient(F, Y, loss, 1.7)[1]
+    for index in np.ndindex(F.shape):
+        step = np.zeros_like(F)
+        step[index] = 1e-5
+        up, down = (function_space.loss_and_gradient(F + s * step, Y, loss, 1.7)[0] for s in (1, -1))
+        assert slope[index] == pytest.approx((up - down) / 2e-5, abs=1e-8)
+    doubled = function_space.loss_and_gradient(np.vstack([F, F]), np.vstack([Y, Y]), loss, 1.7)
+    assert doubled[0] == pytest.approx(function_space.loss_and_gradient(F, Y, loss, 1.7)[0], rel=1e-13)
+
+
+def test_the_largest_eigenvalue_is_over_the_samples_not_over_samples_times_outputs():
+    assert function_space.largest_eigenvalue(np.diag([1.0, 5.0, 3.0])) == pytest.approx(5 / 3, rel=1e-14)
+    four = np.diag([1.0, 7.0, 2.0, 3.0]).reshape(2, 2, 2, 2)
+    assert function_space.largest_eigenvalue(four) == pytest.approx(7 / 2, rel=1e-14)
+    assert function_space.largest_eigenvalue([[4.0]]) == pytest.approx(4, rel=1e-14)
+
+
+@pytest.mark.parametrize("loss", function_space.LOSSES)
+def test_a_kernel_that_stands_still_is_stepped_output_by_output_and_on_the_test_points(loss, rng):
+    n, m, k, lr = 5, 3, 2, 0.2
+    features = rng.standard_normal((n + m, 8))
+    gram = features @ features.T
+    Y = np.eye(k)[rng.integers(k, size=n)]
+    options = {"lr": lr, "n_steps": 7, "loss": loss, "label_scale": 1.5, "record_every": 3}
+    one = function_space.frozen(gram[:n, :n], Y, test_kernel=gram[n:, :n], **options)
+    wide = [np.einsum("ab,ij->aibj", part, np.eye(k)) for part in (gram[:n, :n], gram[n:, :n])]
+    four = function_space.frozen(wide[0], Y, test_kernel=wide[1], **options)
+    F, F_test = np.zeros((n, k)), np.zeros((m, k))
+    expected = []
+    for step in range(8):
+        if step in (0, 3, 6, 7):
+            expected.append((F, F_test))
+        chi = function_space.loss_and_gradient(F, Y, loss, 1.5)[1]
+        F, F_test = F - lr * gram[:n, :n] @ chi, F_test - lr * gram[n:, :n] @ chi
+    for run in (one, four):
+        assert np.array_equal(run.steps, [0, 3, 6, 7]) and len(run.history) == 8
+        np.testing.assert_allclose(run.outputs, [f for f, _ in expected], atol=1e-12)
+        np.testing.assert_allclose(run.test_outputs, [f for _, f in expected], atol=1e-12)
+        np.testing.assert_array_equal(run.loss, run.history[run.steps])
+
+
+def test_training_ends_below_the_level_and_not_at_it():
+    # one sample with y = 1 and kernel 1: the loss starts at one half and a step of one ends at zero
+    options = {"lr": 1.0, "n_steps": 3}
+    at = function_space.frozen(np.eye(1), [1.0], stop_below=0.5, **options)
+    assert np.array_equal(at.history, [0.5, 0.0])
+    above = function_space.frozen(np.eye(1), [1.0], stop_below=0.6, **options)
+    assert np.array_equal(above.history, [0.5]) and np.array_equal(above.steps, [0])
+    assert len(function_space.frozen(np.eye(1), [1.0], **options).history) == 4
+
+
+def test_a_step_of_two_over_the_largest_eigenvalue_is_refused_on_the_squared_loss_alone():
+    kernel = np.diag([8.0, 2.0])  # largest eigenvalue over n: four
+    Y = np.ones((2, 1))
+    for lr in (0.5, 0.6):
+        with pytest.raises(function_space.UnstableStepSize):
+            function_space.frozen(kernel, Y, lr=lr, n_steps=1)
+        function_space.frozen(kernel, Y, lr=lr, n_steps=1, loss="cross_entropy")
+    function_space.frozen(kernel, Y, lr=0.499, n_steps=1)
+
+
+def test_the_first_step_below_a_level_is_strictly_below_it():
+    steps, loss = [0, 5, 9], [3.0, 2.0, 1.0]
+    assert [function_space.first_below(steps, loss, level) for level in (4.0, 3.0, 2.0, 1.5, 1.0)] == [
+        0, 5, 9, 9, np.inf,
+    ]  # fmt: skip
