@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from gdln.alignment.theory import _matrix
+from gdln import checks
 
 
 def error_blind_gram(inputs):
     r"""Plain correlation :math:`\sum_i a_i a_i^\top` of a layer's inputs: a control that has never seen an error."""
-    a = _matrix(inputs)
+    a = checks.array("inputs", inputs, ndim=2)
     return a.T @ a
 
 
@@ -31,15 +31,14 @@ def shuffled_change(trained, initial, rng):
     ValueError
         If the shapes differ.
     """
-    trained, initial = _matrix(trained), _matrix(initial)
-    if trained.shape != initial.shape:
-        raise ValueError(f"need weights of one shape, got {trained.shape} and {initial.shape}")
+    trained, rng = checks.array("trained", trained, ndim=2), checks.generator("rng", rng)
+    initial = checks.array("initial", initial, shape=trained.shape)
     return rng.permutation(trained.ravel()).reshape(trained.shape) - initial
 
 
 def gram(change):
     r"""Gram matrix :math:`\Delta W^\top\Delta W` of a change, on the input side of the layer."""
-    change = _matrix(change)
+    change = checks.array("change", change, ndim=2)
     return change.T @ change
 
 
@@ -68,10 +67,10 @@ def gram_score(A, B):
     >>> gram_score(np.eye(2), np.diag([1.0, 0.0])).round(6)
     np.float64(0.707107)
     """
-    A, B = _matrix(A), _matrix(B)
+    A = checks.array("A", A, ndim=2)
+    B = checks.array("B", B, shape=A.shape)
     norm = np.linalg.norm(A) * np.linalg.norm(B)
-    if A.shape != B.shape or not norm > 0:
-        raise ValueError(f"need two non-zero matrices of one shape, got {A.shape} and {B.shape}")
+    checks.need(norm > 0, "A, B", "two matrices that are not zero", norm)
     return np.sum(A * B) / norm
 
 
@@ -103,8 +102,10 @@ def probe_score(apply_a, apply_b, shape, n_probes, rng, batch=100):
     ValueError
         If there is no probe, or an operator is zero or not finite.
     """
-    if n_probes < 1 or batch < 1:
-        raise ValueError(f"need at least one probe, also at a time, got {n_probes} and {batch}")
+    apply_a, apply_b = checks.function("apply_a", apply_a), checks.function("apply_b", apply_b)
+    shape = checks.array("shape", shape, ndim=1, dtype=int, least=1).tolist()
+    n_probes, batch = checks.count("n_probes", n_probes), checks.count("batch", batch)
+    rng = checks.generator("rng", rng)
     sums = np.zeros(3)
     for start in range(0, n_probes, batch):
         xi = rng.standard_normal((min(batch, n_probes - start), *shape))
@@ -113,24 +114,25 @@ def probe_score(apply_a, apply_b, shape, n_probes, rng, batch=100):
     norm = np.sqrt(sums[1] * sums[2])
     if not 0 < norm < np.inf:
         raise ValueError(
-            f"need two finite, non-zero operators, got squared sizes {sums[1]:.3g} and {sums[2]:.3g}"
+            "apply_a, apply_b need operators that are finite and not zero, "
+            f"got squared sizes {sums[1]:.3g} and {sums[2]:.3g}"
         )
     return sums[0] / norm
 
 
 def entrywise_cosine(change, predicted):
     r"""Cosine :math:`\langle\Delta W,\Delta W'\rangle/(\|\Delta W\|\|\Delta W'\|)` of two changes."""
-    change, predicted = _matrix(change), _matrix(predicted)
+    change = checks.array("change", change, ndim=2)
+    predicted = checks.array("predicted", predicted, shape=change.shape)
     norm = np.linalg.norm(change) * np.linalg.norm(predicted)
-    if change.shape != predicted.shape or not norm > 0:
-        raise ValueError(f"need two non-zero changes of one shape, got {change.shape} and {predicted.shape}")
+    checks.need(norm > 0, "change, predicted", "two changes that are not zero", norm)
     return np.sum(change * predicted) / norm
 
 
 def scale_ratio(predicted_gram, change):
     r"""Size of a predicted Gram matrix over the true one, :math:`\mathrm{tr}B/\mathrm{tr}(\Delta W^\top\Delta W)`."""
-    B, change = _matrix(predicted_gram), _matrix(change)
+    change = checks.array("change", change, ndim=2)
+    B = checks.array("predicted_gram", predicted_gram, shape=(change.shape[1],) * 2)
     size = np.sum(np.square(change))
-    if B.shape != (change.shape[1],) * 2 or not size > 0:
-        raise ValueError(f"need a non-zero change and its Gram matrix, got {change.shape} and {B.shape}")
+    checks.need(size > 0, "change", "a matrix that is not zero", size)
     return np.trace(B) / size

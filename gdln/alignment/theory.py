@@ -65,11 +65,11 @@ def layer_kernels(X, gains):
     >>> layer_kernels([[1.0, 1.0]], [1.0, 2**0.5]).ntk.round(6).tolist()
     [[2.0]]
     """
-    X, gains = _matrix(X), [float(g) for g in gains]
-    if not gains or not np.isfinite(gains).all():
-        raise ValueError(f"need a finite gain for each of at least one layer, got {gains}")
+    X, gains = checks.array("X", X, ndim=2), checks.array("gains", gains, ndim=1).tolist()
     if not X.any(axis=1).all():
-        raise ValueError("a zero input has no angle with the others; leave it out")
+        raise ValueError(
+            "X needs inputs that are not zero: a zero input has no angle with the others; leave it out"
+        )
     maps, _, value_at, slope_at, _ = MAPS["relu"]
     kernel = X @ X.T / X.shape[1]
     activity, slopes = [kernel], []
@@ -124,14 +124,10 @@ def integrated_error(t, ntk, e0, n_samples=None):
     >>> integrated_error(1e6, [[2.0]], [[1.0]]).round(6).tolist()
     [[0.5]]
     """
-    ntk, e0 = _matrix(ntk), _matrix(e0)
-    n = len(e0) if n_samples is None else n_samples
-    if ntk.shape != (len(e0), len(e0)) or not 0 <= t < np.inf or not n >= 1:
-        raise ValueError(
-            f"need a square kernel of the errors' size, finite t >= 0 and n_samples >= 1, got {ntk.shape}, "
-            f"{e0.shape}, {t} and {n}"
-        )
-    values, vectors = spectrum.eigenvalues_and_vectors("ntk", checks.symmetric("ntk", ntk))
+    ntk = checks.symmetric("ntk", ntk)
+    e0, t = checks.array("e0", e0, shape=(len(ntk), "n_outputs")), checks.nonnegative("t", t)
+    n = len(e0) if n_samples is None else checks.count("n_samples", n_samples)
+    values, vectors = spectrum.eigenvalues_and_vectors("ntk", ntk)
     x = values * t / n
     small = x < 1e-12
     weight = np.where(small, 1.0, -np.expm1(-x) / np.where(small, 1.0, x))
@@ -174,10 +170,8 @@ def predicted_changes(weights, gains, X, E):
     Statement of Boopathy and Fiete (2022), derived in the chapter "How the weights of a wide network move". With
     the learning rate in ``E`` the formula is exact for the first step and at every time for one layer.
     """
-    E = _matrix(E)
     inputs, masks = _passes(weights, gains, X)
-    if E.shape != (len(inputs[0]), len(weights[-1])):
-        raise ValueError(f"need errors of shape {(len(inputs[0]), len(weights[-1]))}, got {E.shape}")
+    E = checks.array("E", E, shape=(len(inputs[0]), len(weights[-1])))
     signal, changes = E, []
     for l in range(len(weights) - 1, -1, -1):
         W, a = np.asarray(weights[l]), inputs[l]
@@ -214,34 +208,30 @@ def hebbian_gram(inputs, E, signal_kernel, gain):
     ValueError
         If the numbers of examples differ.
     """
-    a, E, signal_kernel = _matrix(inputs), _matrix(E), _matrix(signal_kernel)
-    if len(E) != len(a) or signal_kernel.shape != (len(a), len(a)):
-        raise ValueError(
-            f"need errors and a kernel of {len(a)} examples, got shapes {E.shape} and {signal_kernel.shape}"
-        )
+    a, gain = checks.array("inputs", inputs, ndim=2), checks.number("gain", gain)
+    E = checks.array("E", E, shape=(len(a), "n_outputs"))
+    signal_kernel = checks.array("signal_kernel", signal_kernel, shape=(len(a), len(a)))
     weight = (E @ E.T) * signal_kernel
     return gain**2 / (len(a) ** 2 * a.shape[1]) * (a.T @ weight @ a)
 
 
 def _passes(weights, gains, X):
     """Inputs of all layers and the ReLU masks between them."""
-    a = _matrix(X)
-    sizes = [a.shape[1], *(len(W) for W in weights)]
-    if not 0 < len(weights) == len(gains) or [np.shape(W)[1] for W in weights] != sizes[:-1]:
-        raise ValueError(
-            f"need chained layers and one gain a layer, got {len(gains)} gains for weights "
-            f"{[np.shape(W) for W in weights]} and inputs {a.shape}"
-        )
+    a = checks.array("X", X, ndim=2)
+    checks.need(
+        len(checks.instance("weights", weights, (list, tuple, np.ndarray))) > 0,
+        "weights",
+        "at least one layer",
+        weights,
+    )
+    n_in = a.shape[1]
+    for l, W in enumerate(weights):
+        n_in = len(checks.array(f"weights[{l}]", W, shape=("n_out", n_in)))
+    found = checks.array("gains", gains, ndim=1)
+    checks.need(len(found) == len(weights), "gains", f"one gain a layer for {len(weights)} layers", gains)
     inputs, masks = [a], []
     for W, g in zip(weights[:-1], gains[:-1], strict=True):
         z = g / np.sqrt(W.shape[1]) * (inputs[-1] @ np.asarray(W).T)
         masks.append(z > 0)
         inputs.append(np.maximum(z, 0))
     return inputs, masks
-
-
-def _matrix(A):
-    A = np.asarray(A, dtype=float)
-    if A.ndim != 2 or not A.size or not np.isfinite(A).all():
-        raise ValueError(f"need a matrix of finite numbers, got shape {A.shape}")
-    return A

@@ -172,24 +172,24 @@ def test_bad_input_is_refused():
     X, W = inputs(), weights([5, 7, 2])
     with pytest.raises(ValueError, match="zero input"):
         theory.layer_kernels(np.zeros((2, 3)), GAINS)
-    with pytest.raises(ValueError, match="at least one layer"):
+    with pytest.raises(ValueError, match="gains needs at least one"):
         theory.layer_kernels(X, [])
-    with pytest.raises(ValueError, match="square kernel"):
+    with pytest.raises(ValueError, match="e0 needs shape"):
         theory.integrated_error(1.0, np.eye(3), np.ones((2, 1)))
-    with pytest.raises(ValueError, match="square kernel"):
+    with pytest.raises(ValueError, match="t needs a number of at least 0"):
         theory.integrated_error(-1.0, np.eye(2), np.ones((2, 1)))
     with pytest.raises(ValueError, match="one gain a layer"):
         theory.predicted_changes(W, GAINS, X, np.ones((6, 2)))
-    with pytest.raises(ValueError, match="errors of shape"):
+    with pytest.raises(ValueError, match="E needs shape"):
         theory.predicted_changes(W, GAINS[:2], X, np.ones((6, 3)))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="B needs shape"):
         scores.gram_score(np.eye(2), np.eye(3))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="predicted needs two changes that are not zero"):
         scores.entrywise_cosine(np.eye(2), np.zeros((2, 2)))
-    with pytest.raises(ValueError, match="a matrix"):
+    with pytest.raises(ValueError, match="change needs"):
         scores.gram(np.ones(3))
-    with pytest.raises(ValueError, match="probe"):
-        scores.probe_score(None, None, (2,), 0, None)
+    with pytest.raises(ValueError, match="n_probes needs"):
+        scores.probe_score(abs, abs, (2,), 0, None)
 
 
 def test_numbers_that_would_end_in_nan_or_broadcast_are_refused():
@@ -197,19 +197,22 @@ def test_numbers_that_would_end_in_nan_or_broadcast_are_refused():
     n = len(X)
     for call, match in (
         (lambda: theory.layer_kernels(X * nan, GAINS), "finite"),
-        (lambda: theory.layer_kernels(X, [1.0, nan]), "finite gain"),
-        (lambda: theory.integrated_error(nan, np.eye(6), E), "finite t"),
+        (lambda: theory.layer_kernels(X, [1.0, nan]), "gains needs finite"),
+        (lambda: theory.integrated_error(nan, np.eye(6), E), "t needs a number"),
         (lambda: theory.integrated_error(1.0, np.eye(6), E, 0), "n_samples"),
         (lambda: theory.integrated_error(1.0, np.triu(np.ones((6, 6))), E), "symmetric"),
         (lambda: theory.integrated_error(1.0, -np.eye(6), E), "ntk needs eigenvalues of at least zero"),
-        (lambda: theory.predicted_changes([], [], X, E), "chained"),
-        (lambda: theory.hebbian_gram(X, E, np.ones((1, 6)), 1.0), f"{n} examples"),
-        (lambda: scores.shuffled_change(np.eye(3), np.ones((1, 3)), None), "one shape"),
+        (lambda: theory.predicted_changes([], [], X, E), "weights needs at least one layer"),
+        (lambda: theory.hebbian_gram(X, E, np.ones((1, 6)), 1.0), rf"signal_kernel needs shape \({n}, {n}\)"),
+        (
+            lambda: scores.shuffled_change(np.eye(3), np.ones((1, 3)), np.random.default_rng(0)),
+            "initial needs shape",
+        ),
         (
             lambda: scores.probe_score(lambda x: 0 * x, lambda x: x, (2,), 3, np.random.default_rng(0)),
-            "non-zero operators",
+            "operators that are finite and not zero",
         ),
-        (lambda: scores.scale_ratio(np.eye(2), np.zeros((2, 2))), "non-zero change"),
+        (lambda: scores.scale_ratio(np.eye(2), np.zeros((2, 2))), "change needs a matrix that is not zero"),
     ):
         with pytest.raises(ValueError, match=match):
             call()
