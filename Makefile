@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 TORCH  ?= cpu
-CHROMIUM ?= /usr/bin/chromium
-export CHROMIUM
 
 .PHONY: FORCE help book test check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
 
@@ -21,7 +19,7 @@ book: $(VENV)/done  ## build the book strictly and say where it is; V=1 shows al
 	  && echo "The book is at $(CURDIR)/_build/html/index.html ($$(( $$(date +%s) - start )) s)"
 
 test: lint book  ## library, notebooks, book and browser, with pytest's own summary and the slowest twenty
-	@test -x "$(CHROMIUM)" || echo "No Chromium at $(CHROMIUM): the browser tests are skipped (Debian: apt install chromium)"
+	@$(BIN)/python -m tests.chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --durations=20 --doctest-modules gdln tests
 
 check: lint    ## lint, floors, fast tests, notebooks in step: for daily work, without the book

@@ -2,23 +2,21 @@
 
 import functools
 import http.server
-import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from tests import chromium
 from tests.test_book import CHAPTERS, HTML, PAGES
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+CHROMIUM = chromium.find()
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(
-        not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM} (Debian: apt install chromium)"
-    ),
+    pytest.mark.skipif(CHROMIUM is None, reason=chromium.missing()),
 ]
 
 

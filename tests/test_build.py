@@ -214,9 +214,16 @@ class Book:
         self.code, self.said = process.returncode, said
         return said
 
-    def article(self, name):
+    def page(self, name):
         page = self.folder / "_build" / "html" / "book" / f"{name}.html"
-        return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").find("article")
+        return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+
+    def article(self, name):
+        return self.page(name).find("article")
+
+    def links(self, name, part):
+        """Return the addresses on a page that hold a word."""
+        return [a["href"] for a in self.page(name).find_all("a", href=True) if part in a["href"]]
 
     def holds(self):
         """Assert that the last build was green and that the ledger shows what the pages show."""
@@ -432,6 +439,31 @@ def test_a_file_of_claims_that_is_not_there_is_one_sentence(book):
     said = book.build()
     assert book.code != 0 and "Traceback" not in said
     assert "book/claims: part/more.yml cannot be read: No such file or directory" in said
+
+
+@pytest.mark.slow
+def test_launch_buttons_open_the_revision_a_book_was_built_from_and_edits_the_branch(book):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    asked = book.build(REVISION="HEAD")
+    assert book.code != 0 and "REVISION=HEAD needs a git checkout" in asked and "Traceback" not in asked
+    for command in (["init", "-q"], ["add", "_config.yml"], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *command], cwd=book.folder, check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], cwd=book.folder, capture_output=True, text=True).stdout
+    config = yaml.safe_load((book.folder / "_config.yml").read_text())["repository"]
+    name, branch = "/".join(config["url"].split("/")[-2:]), config["branch"]
+    for revision, wanted in (("v1.2/3", "v1.2/3"), ("HEAD", head.strip()), ("", branch)):
+        book.build(REVISION=revision)
+        assert book.holds() == EVERY and book.ran == []
+        for page in CHAPTERS:
+            (binder,), (colab,) = book.links(page, "mybinder.org"), book.links(page, "colab.research")
+            assert binder.startswith(
+                f"https://mybinder.org/v2/gh/{name}/{wanted}?urlpath=lab/tree/book/{page}."
+            )
+            assert f"/github/{name}/blob/{wanted}/book/{page}." in colab
+            assert book.links(page, "/edit/")[0].endswith(f"{name}/edit/{branch}/book/{page}.md")
+    asked = book.build(REVISION="no revision")
+    assert book.code != 0 and "REVISION needs a commit or a tag, got 'no revision'" in asked
+    shutil.rmtree(book.folder / ".git")
 
 
 def test_the_key_of_the_cache_changes_with_library_results_and_versions_and_with_nothing_else(tmp_path):

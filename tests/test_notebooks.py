@@ -1,6 +1,7 @@
 """The notebooks that readers open run: those whose cells the build ran are not run twice."""
 
 import os
+import subprocess
 import sys
 
 import nbformat
@@ -75,3 +76,13 @@ def test_a_notebook_that_the_build_did_not_run_is_run(cache):
 def test_the_build_ran_the_cells_of_every_chapter(cache):
     assert cache is not None, "run `make book` before the tests"
     assert not [page for page in CHAPTERS if not ran_in_the_build(cache, read(page)[1])]
+
+
+def test_no_folder_beside_a_notebook_is_taken_for_a_package_that_another_looks_for():
+    folders = {(ROOT / f"{page}.ipynb").parent for page in CHAPTERS}
+    suspects = [folder for folder in folders if any(path.is_dir() for path in folder.iterdir())]
+    assert ROOT / "book" in suspects
+    for folder in suspects:
+        command = [sys.executable, "-c", "import pandas, sklearn, arviz, plotly"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
