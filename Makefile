@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 TORCH  ?= cpu
+PYTHONS := gdln tests scripts course benchmarks book/_ext
 
 .PHONY: FORCE help book test check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
 
@@ -34,11 +35,11 @@ graph: $(VENV)/done  ## draw who imports whom in the library
 	@$(BIN)/python scripts/make_graph.py
 
 lint: $(VENV)/done  ## ruff, and its formatting
-	@$(BIN)/ruff check gdln tests scripts benchmarks book/_ext && $(BIN)/ruff format --check gdln tests scripts benchmarks book/_ext
+	@$(BIN)/ruff check $(PYTHONS) && $(BIN)/ruff format --check $(PYTHONS)
 	@$(BIN)/python scripts/one_sentence_a_line.py --check
 
 format: $(VENV)/done  ## let ruff rewrite, and put one sentence a line
-	@$(BIN)/ruff check --fix gdln tests scripts benchmarks book/_ext; $(BIN)/ruff format gdln tests scripts benchmarks book/_ext; $(BIN)/python scripts/one_sentence_a_line.py
+	@$(BIN)/ruff check --fix $(PYTHONS); $(BIN)/ruff format $(PYTHONS); $(BIN)/python scripts/one_sentence_a_line.py
 
 bench: $(VENV)/done  ## measure speed, one thread
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks --benchmark-sort=name --benchmark-columns=min,median,rounds -p no:xdist

@@ -110,8 +110,9 @@ def reflow(text):
 
 
 def pages():
-    """Return the prose sources of the book."""
-    return sorted(path for path in (ROOT / "book").rglob("*.md") if "_ext" not in path.parts)
+    """Return the prose sources of the book and of the problem sets."""
+    pages = [*(ROOT / "book").rglob("*.md"), *(ROOT / "assignments").glob("*.md")]
+    return sorted(path for path in pages if "_ext" not in path.parts)
 
 
 def main():
