@@ -49,7 +49,7 @@ mutants: $(VENV)/done  ## change one token of each changed module at a time, and
 
 test-latest:   ## the newest versions the ranges allow, in an environment of its own
 	$(PYTHON) -m venv _build/latest
-	_build/latest/bin/pip install -q -U -e '.[train,sampling,cluster,book,test]'
+	_build/latest/bin/pip install -q -U -e '.[train,exact,cluster,book,test]'
 	_build/latest/bin/python -m pytest -n 2 --dist loadfile tests -m "not browser"
 
 linkcheck: $(VENV)/done  ## try every link of the book (needs the network)

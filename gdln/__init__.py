@@ -4,7 +4,7 @@ One package a part of the book, over a common ground. Each package's docstring t
 floors below, or stay in the package:
 
 - ground, modules that know nothing of ours: ``activations``, ``checks``, ``claims``, ``fingerprint``,
-  ``integration``, ``plotting``, ``results``, ``sweep``;
+  ``integration``, ``optional``, ``plotting``, ``results``, ``sweep``;
 - what the parts share: ``data`` (tasks and images), ``nets`` (networks in torch and their training), ``kernels``
   (infinitely wide networks, function space; may use ``data``), ``linear`` (deep linear networks);
 - a part each, and no part imports another: ``race``, ``renormalization``, ``bottleneck``, ``convergence``,

@@ -19,9 +19,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from gdln import checks
+from gdln import checks, optional
 
 _HOME = Path(__file__).resolve().parent
 #: Packages whose versions belong to a computed value.
@@ -182,11 +181,12 @@ class _Walk:
             return [kind, list(map(str, plain.shape)), [self.parts(item) for item in plain.flat]]
         if isinstance(value, np.generic | numbers.Number):
             return [kind, repr(value)]
-        if isinstance(value, pd.DataFrame):
+        if optional.is_from(value, "pandas", "DataFrame"):
             columns = [self.parts(value.iloc[:, k].to_numpy()) for k in range(value.shape[1])]
             return [kind, self.parts(list(value.columns)), self.parts(value.index.to_numpy()), columns]
-        if isinstance(value, pd.Series | pd.Index):
-            index = self.parts(value.index.to_numpy()) if isinstance(value, pd.Series) else []
+        series = optional.is_from(value, "pandas", "Series")
+        if series or optional.is_from(value, "pandas", "Index"):
+            index = self.parts(value.index.to_numpy()) if series else []
             return [kind, self.parts(value.name), self.parts(value.to_numpy()), index]
         if isinstance(value, list | tuple):
             return [kind, [self.parts(item) for item in value]]

@@ -13,12 +13,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
-import joblib
 import numpy as np
-import pandas as pd
-from tqdm import tqdm
 
-from gdln import checks, fingerprint
+from gdln import checks, fingerprint, optional
 
 #: How every line of a partial file begins, so that a line cut short by a crash is told from a file of something else.
 _BEGIN = b'{"function": '
@@ -124,6 +121,7 @@ def sweep(function, grid, *, fixed=None, path=None, n_jobs=None, progress=False)
     0  1  3        3
     1  2  3        6
     """
+    pandas = optional.load("pandas", "a sweep")  # before the first point is run
     checks.function("function", function)
     wanted = _points(grid)
     fixed = dict(checks.instance("fixed", {} if fixed is None else fixed, Mapping))
@@ -153,15 +151,14 @@ def sweep(function, grid, *, fixed=None, path=None, n_jobs=None, progress=False)
             done = {key: record for key, record in file.records.items() if record["failure"] is None}
             file.warn_of_others(set(keys), set(labels))
         left = {key: point for key, point in zip(keys, wanted, strict=True) if key not in done}
-        bar = stack.enter_context(
-            tqdm(total=len(wanted), initial=len(wanted) - len(left), disable=not progress, leave=False)
-        )
+        bar = stack.enter_context(_bar(len(wanted), len(left))) if progress else None
         records = stack.enter_context(contextlib.closing(_run(function, left, fixed, n_jobs)))
         for record in records:
             done[record["key"]] = record
             if file is not None:
                 file.append(record)
-            bar.update()
+            if bar is not None:
+                bar.update()
 
     failed = [
         (point, done[key]["failure"]) for key, point in zip(keys, wanted, strict=True) if done[key]["failure"]
@@ -181,7 +178,12 @@ def sweep(function, grid, *, fixed=None, path=None, n_jobs=None, progress=False)
         ]
     columns = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
     order = [column for column in columns if column not in ("seconds", "failure")] + ["seconds", "failure"]
-    return pd.DataFrame(rows, columns=order)
+    return pandas.DataFrame(rows, columns=order)
+
+
+def _bar(total, left):
+    tqdm = optional.load("tqdm", "progress=True").tqdm
+    return tqdm(total=total, initial=total - left, leave=False)
 
 
 def _points(grid):
@@ -198,6 +200,7 @@ def _points(grid):
 
 def _run(function, left, fixed, n_jobs):
     """Yield the records of all points in ``left`` as they finish, whatever happens to the workers."""
+    joblib = optional.load("joblib", "a sweep")
     backend = joblib.parallel.get_active_backend()[0]
     kind = type(backend).__name__
     if kind == "DaskDistributedBackend":
@@ -227,6 +230,7 @@ def _run(function, left, fixed, n_jobs):
 
 def _run_alone(function, key, point, fixed):
     """The record of one point from a process of its own."""
+    joblib = optional.load("joblib", "a sweep")
     try:
         return joblib.Parallel(n_jobs=2, backend="loky")(
             [joblib.delayed(_call)(function, key, point, fixed)]

@@ -87,7 +87,7 @@ def main(argv=None):
         "samples": runs(f"{name}_samples", sample, grid, jobs, setting=setting),
         "large": rows("large", "n_samples", "n", large, setting["large_widths"]),
     }
-    save(name, chosen, setting, found, packages=("numpy", "scipy", "scikit-learn", "arviz"))
+    save(name, chosen, setting, found, packages=("numpy", "scipy", "scikit-learn"))
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def main(argv=None):
         chosen,
         SETTING | {"n_steps": chosen.steps},
         dict(zip(NAMES, found, strict=True)),
-        packages=("numpy", "torch", "arviz", "scikit-learn"),
+        packages=("numpy", "torch", "scikit-learn"),
     )
 
 

@@ -109,7 +109,7 @@ if importlib.util.find_spec("gdln") is None:
     if "/OWNER/" in source:
         raise RuntimeError(
             "This copy of the book is not published, so there is no address to install gdln from: "
-            "run `pip install -e '.[train,sampling,interactive]'` in the folder of the book."
+            "run `pip install -e '.[train,interactive]'` in the folder of the book."
         )
     print("Installing gdln and what it needs: a minute or two ...")
     pip = [sys.executable, "-m", "pip", "install", "-q", source]
@@ -224,7 +224,7 @@ class Converter:
         return nbformat.v4.new_notebook(cells=cells, metadata={**kernel, "language_info": {"name": "python"}})
 
     def _setup_cell(self):
-        source = f"gdln[train,sampling,interactive] @ git+{address()}@{self.revision}"
+        source = f"gdln[train,interactive] @ git+{address()}@{self.revision}"
         return nbformat.v4.new_code_cell(SETUP.format(source=source), metadata={"tags": ["setup"]})
 
     def _code(self, cell):

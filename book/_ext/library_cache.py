@@ -18,7 +18,7 @@ from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_client.manager import KernelManager
 from sphinx.util.docutils import SphinxDirective
 
-SHOWN = ("python", "numpy", "scipy", "scikit-learn", "matplotlib", "pandas", "torch", "arviz", "mpmath", "joblib",
+SHOWN = ("python", "numpy", "scipy", "scikit-learn", "matplotlib", "pandas", "torch", "mpmath", "joblib",
          "plotly", "ipykernel", "jupyter-book", "myst-nb", "sphinx")  # fmt: skip
 PROBE = """\
 import importlib.metadata, importlib.util, json, platform, sys

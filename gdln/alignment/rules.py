@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from gdln import checks
+from gdln import checks, optional
 from gdln.nets.training import minibatches
 
 #: Rules in the order the book tabulates them.
@@ -252,9 +252,7 @@ def train(learner, x, y, lr, n_epochs, *, generator, batch_size=50, evaluate=Non
         )
     epochs = range(n_epochs)
     if progress:
-        from tqdm import tqdm
-
-        epochs = tqdm(epochs, leave=False)
+        epochs = optional.load("tqdm", "progress=True").tqdm(epochs, leave=False)
     losses, evaluations = [], []
     for _ in epochs:
         batches = minibatches(len(x), batch_size, generator)

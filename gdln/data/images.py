@@ -5,6 +5,7 @@ environment variable ``GDLN_DATA``, whose files it checks for their format only,
 files fetched before, and for Fashion-MNIST where Debian's package ``dataset-fashion-mnist`` puts it.
 """
 
+import contextlib
 import gzip
 import itertools
 import math
@@ -16,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from sklearn.datasets import load_digits
 
-from gdln import checks
+from gdln import checks, optional
 
 _IDX = {
     ("train", "images"): "train-images-idx3-ubyte",
@@ -143,7 +143,7 @@ def digits():
     >>> digits().X.shape
     (1797, 64)
     """
-    bunch = load_digits()
+    bunch = optional.load("sklearn.datasets", "the set of digits").load_digits()
     return ImageSet(bunch.data / 16.0, bunch.target.astype(np.int64), (8, 8))
 
 
@@ -399,8 +399,7 @@ def fetch(name):
     """
     checks.choice("name", name, SOURCES)
     base_url, registry = SOURCES[name]
-    import pooch  # here, since its progress bar warns at import where ipywidgets is missing
-
+    pooch = optional.load("pooch", "a download")
     store = pooch.create(path=_cache() / name, base_url=base_url, registry=registry)
     return [store.fetch(file) for file in registry]
 
@@ -552,9 +551,7 @@ def _relabellings(n_domains, n_classes):
 
 
 def _cache():
-    import pooch
-
-    return Path(pooch.os_cache("gdln"))
+    return Path(optional.load("pooch", "the folder of downloads").os_cache("gdln"))
 
 
 def _folders(name, folder):
@@ -571,7 +568,8 @@ def _folders(name, folder):
         if owner in _ALIASES[name] or (name in ("mnist", "cifar10") and owner not in others):
             found += [root, root / "raw"]
     if folder is None:
-        found.append(_cache() / name)
+        with contextlib.suppress(ModuleNotFoundError):  # without pooch nothing was ever downloaded
+            found.append(_cache() / name)
         found += [_DEBIAN[name][0]] if name in _DEBIAN else []
     return list(dict.fromkeys(found))
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gdln import checks
+from gdln import checks, optional
 from gdln.activations import LEAK
 from gdln.data import images, tasks
 from gdln.nets.mlp import initial_weights
@@ -316,9 +316,7 @@ def train(
     records = [(0, math.nan, accuracy(network, *test))]
     epochs = range(1, n_epochs + 1)
     if progress:
-        from tqdm import tqdm
-
-        epochs = tqdm(epochs, leave=False)
+        epochs = optional.load("tqdm", "progress=True").tqdm(epochs, leave=False)
     for epoch in epochs:
         total, batches = 0.0, minibatches(n, batch_size, generator)
         for i, batch in enumerate(batches):

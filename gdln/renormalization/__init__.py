@@ -8,7 +8,7 @@ where the matrix is a number; ``patches`` the convolutional ones. ``generalisati
 
 Held against them: ``posterior`` samples the weights of networks of any width without these kernels, with ``proposals``
 for independent draws; ``langevin`` lets networks walk, needs torch and is imported by name. ``chains`` averages what
-they draw and warns where it is not to be trusted.
+they draw and warns where ``mixing`` finds that it is not to be trusted.
 """
 
 from gdln.renormalization.gates import by_task, clusters, constant, random_planes

@@ -1,7 +1,7 @@
 r"""Draws from a posterior: their averages, their standard errors, and whether they are to be trusted.
 
-One check serves all samplers of this package, in the terms of ArviZ: rank-normalised split :math:`\hat R` and
-effective sample sizes in bulk and tail for chains, effective size and Pareto :math:`\hat k` for weighted draws.
+One check serves all samplers of this package: rank-normalised split :math:`\hat R` and effective sample sizes in bulk
+and tail for chains, effective size and Pareto :math:`\hat k` for weighted draws.
 """
 
 import math
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gdln import checks
+from gdln.renormalization import mixing
 
 #: Largest R-hat of chains that agree, and fewest effective draws a chain (Vehtari et al. 2021, section 4).
 R_HAT, EFFECTIVE = 1.01, 100
@@ -181,7 +182,7 @@ class SampledErrors:
 
 
 def diagnostics(draws):
-    r"""Effective sample sizes and :math:`\hat R` of each quantity, rank-normalised and of split chains (ArviZ).
+    r"""Effective sample sizes and :math:`\hat R` of each quantity, rank-normalised and of split chains.
 
     Parameters
     ----------
@@ -196,10 +197,7 @@ def diagnostics(draws):
     ------
     ValueError
         If there are fewer than four draws a chain, or one is NaN or infinite.
-    ModuleNotFoundError
-        If ArviZ is missing.
     """
-    arviz = require_arviz()
     draws = checks.array("draws", draws)
     checks.need(draws.ndim >= 2 and draws.shape[1] >= 4, "draws", "at least 4 draws a chain", draws)
     found = np.full((3, *draws.shape[2:]), np.nan)
@@ -212,13 +210,13 @@ def diagnostics(draws):
         centre, spread = x.mean(), np.ptp(x)
         # rounding of a quantity that does not move has no chains to compare; 1e-9 allows for ill-conditioned kernels
         if spread > 1e-9 * np.abs(x).max():
-            x = (x - centre) / spread  # ArviZ takes a spread below 1e-15 for a constant, whatever its units
-            found[(slice(None), *index)] = arviz.ess(x), arviz.ess(x, method="tail"), arviz.rhat(x)
+            x = (x - centre) / spread  # whatever its units, squares neither overflow nor vanish
+            found[(slice(None), *index)] = mixing.effective_bulk(x), mixing.effective_tail(x), mixing.r_hat(x)
     return Diagnostics(*found)
 
 
 def pareto_k(log_ratio):
-    r"""Shape :math:`\hat k` of the generalised Pareto law in the upper tail of importance ratios (ArviZ).
+    r"""Shape :math:`\hat k` of the generalised Pareto law in the upper tail of importance ratios.
 
     Moments of the ratios up to order :math:`1/k` exist.
 
@@ -232,34 +230,11 @@ def pareto_k(log_ratio):
     k : float
         Infinity for fewer than about 25 draws, which have too short a tail; minus infinity for equal ratios.
     """
-    arviz = require_arviz()
     log_ratio = checks.array("log_ratio", log_ratio, ndim=1, finite=False, most=np.finfo(float).max)
     log_ratio = np.maximum(log_ratio - log_ratio.max(), -700.0)
     if not log_ratio.any():
         return -math.inf
-    return float(arviz.psislw(log_ratio)[1])
-
-
-def require_arviz():
-    """ArviZ, or words on how to get it; samplers ask before the first draw.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If it is not installed.
-    """
-    try:
-        with warnings.catch_warnings():
-            # once a day, a stamp in the user's cache folder decides, arviz announces its next version at the import
-            warnings.simplefilter("ignore", FutureWarning)
-            import arviz
-    except ModuleNotFoundError as error:
-        if error.name != "arviz":  # it is there, and broken in its own way
-            raise
-        raise ModuleNotFoundError(
-            "sampling needs ArviZ to judge its draws: pip install 'arviz>=0.20,<2', or the extra gdln[sampling]"
-        ) from error
-    return arviz
+    return mixing.tail_shape(log_ratio)
 
 
 def summary(outputs, spreads, U_draws, training, kernels=None):

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.cluster import KMeans
 
-from gdln import checks
+from gdln import checks, optional
 
 
 def check_active(G, allow_silent=False):
@@ -241,6 +240,7 @@ def clusters(X, n_gates, rng, *, bandwidth=None, n_starts=10):
     rng = checks.generator("rng", rng)
     if bandwidth is not None:
         bandwidth = checks.positive("bandwidth", bandwidth)
+    KMeans = optional.load("sklearn.cluster", "a clustering").KMeans
     fit = KMeans(n_gates, n_init=n_starts, random_state=int(rng.integers(2**31))).fit(X)
     if bandwidth is None:
         bandwidth = np.sqrt(fit.inertia_ / X.size)

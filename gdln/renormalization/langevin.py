@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from gdln import checks
-from gdln.renormalization.chains import Chains, require_arviz, summary
+from gdln.renormalization.chains import Chains, summary
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,6 @@ def sample(
     gdln.checks.Diverged
         If the chains diverge because ``lr`` is too large; tells by which step.
     """
-    require_arviz()
     checks.instance("net", net, (GatedNet, PatchNet))
     (
         checks.positive("sigma2", sigma2),

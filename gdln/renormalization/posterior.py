@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from gdln import checks
-from gdln.renormalization.chains import Chains, Health, SamplingWarning, pareto_k, require_arviz, summary
+from gdln.renormalization.chains import Chains, Health, SamplingWarning, pareto_k, summary
 from gdln.renormalization.proposals import Wishart, fitted
 
 
@@ -58,7 +58,6 @@ def importance(X, gates, y, X_new, gates_new, *, width, sigma2, temperature, rng
         If few draws carry the weight: Pareto k of the weights, or of what they contribute to the variance, is large,
         or the effective size small.
     """
-    require_arviz()
     rng = checks.generator("rng", rng)
     n_draws, dof = checks.count("n_draws", n_draws, least=4), checks.positive("dof", dof)
     gates, gates_new = _gate_sets("gates", gates, 1), _gate_sets("gates_new", gates_new, 1)
@@ -502,8 +501,7 @@ def _widths(widths, name="widths"):
 
 
 def _lengths(n_draws, n_warmup, n_chains):
-    """Numbers of draws, warm-up draws and chains that can be judged, and the means to judge them."""
-    require_arviz()
+    """Numbers of draws, warm-up draws and chains that can be judged."""
     return (
         checks.count("n_draws", n_draws, least=4),
         checks.count("n_warmup", n_warmup, least=0),

@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln
 
-from gdln import checks
+from gdln import checks, optional
 from gdln.renormalization.descent import _widths
 from gdln.renormalization.kernels import _check_kernel
 from gdln.renormalization.saddle import Prediction
@@ -224,8 +224,7 @@ def log_average_meijer(s, n_samples, widths, sigma2, digits=60):
     -----
     Hanin and Zlokapa 2023, in our notation. Needs mpmath.
     """
-    import mpmath
-
+    mpmath = optional.load("mpmath", "a Meijer function")
     widths = np.atleast_1d(checks.array("widths", widths, ndim=(0, 1), above=0))
     s, sigma2 = checks.positive("s", s), checks.positive("sigma2", sigma2)
     n_samples, digits = checks.number("n_samples", n_samples), checks.count("digits", digits)

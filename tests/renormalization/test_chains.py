@@ -1,14 +1,9 @@
-import builtins
 import math
-import os
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from gdln.renormalization import posterior
 from gdln.renormalization.chains import Health, SamplingWarning, diagnostics, pareto_k
 
 
@@ -101,31 +96,3 @@ def test_each_fault_is_named_once_and_nothing_else_is(health, words):
 def test_too_few_or_bad_draws_are_refused(draws, message):
     with pytest.raises(ValueError, match=message):
         diagnostics(draws)
-
-
-@pytest.mark.parametrize("sampler", ["importance", "collapsed", "gibbs"])
-def test_a_sampler_without_arviz_ends_in_words_before_its_first_draw(monkeypatch, sampler):
-    real = builtins.__import__
-
-    def missing(name, *args, **kwargs):
-        if name == "arviz":
-            raise ModuleNotFoundError(name, name=name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    rng = np.random.default_rng(0)
-    before = rng.bit_generator.state
-    x, one = np.eye(4), np.ones((4, 1))
-    size = {"width": 3} if sampler == "importance" else {"widths": 3}
-    with pytest.raises(ModuleNotFoundError, match="needs ArviZ to judge its draws: pip install"):
-        getattr(posterior, sampler)(x, one, x[0], x, one, sigma2=1.0, temperature=1.0, rng=rng, **size)
-    assert rng.bit_generator.state == before
-
-
-def test_diagnostics_say_nothing_in_a_home_never_used_before(tmp_path):
-    code = "import numpy; from gdln.renormalization import chains; chains.diagnostics(numpy.eye(4))"
-    homes = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **homes}, capture_output=True, text=True
-    )
-    assert done.returncode == 0 and done.stderr == ""
