@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= cpu
 PYTHONS := gdln tests scripts course benchmarks book/_ext
 
-.PHONY: FORCE help book test check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
+.PHONY: FORCE help book test test-course grade check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
 
 help:          ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -21,11 +21,18 @@ book: $(VENV)/done  ## build the book strictly and say where it is; V=1 shows al
 
 test: lint book  ## library, notebooks, book and browser, with pytest's own summary and the slowest twenty
 	@$(BIN)/python -m tests.chromium
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --durations=20 --doctest-modules gdln tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --durations=20 -m "not course" --doctest-modules gdln tests
+
+test-course: $(VENV)/done  ## what of the problem sets takes minutes: every wrong answer, and mutants of the solutions
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --durations=20 -m course tests/course
+
+grade: $(VENV)/done  ## grade what students handed in: SUBMISSIONS=folder [SET=race] [SEED=2027] [JOBS=2]
+	@test -n "$(SUBMISSIONS)" || { echo "make grade SUBMISSIONS=folder [SET=race], with one file or sub-folder a student in the folder"; exit 1; }
+	@$(BIN)/python -m course.grade "$(SUBMISSIONS)" $(if $(SET),--set $(SET)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
 
 check: lint    ## lint, floors, fast tests, notebooks in step: for daily work, without the book
 	@$(BIN)/python scripts/make_notebooks.py --check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser" tests \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not course" tests \
 	  --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_build.py
 
 notebooks: $(VENV)/done  ## write the notebook beside each chapter
@@ -50,7 +57,7 @@ mutants: $(VENV)/done  ## change one token of each changed module at a time, and
 test-latest:   ## the newest versions the ranges allow, in an environment of its own
 	$(PYTHON) -m venv _build/latest
 	_build/latest/bin/pip install -q -U -e '.[train,exact,cluster,book,test]'
-	_build/latest/bin/python -m pytest -n 2 --dist loadfile tests -m "not browser"
+	_build/latest/bin/python -m pytest -n 2 --dist loadfile tests -m "not browser and not course"
 
 linkcheck: $(VENV)/done  ## try every link of the book (needs the network)
 	@$(BIN)/jupyter-book build . --builder linkcheck -q

@@ -299,6 +299,11 @@ def problems(problem_set):
     for test in problem_set.tests:
         for name in sorted(used_or_nothing(test.text) - names - {"SEED"}):
             yield f"{test.grade_id}: the test uses {name!r}, which no answer defines and the cell does not import"
+    always = {"SEED"}.union(*(bound(cell.text) for cell in code if cell.locked and not cell.is_test))
+    for cell in code:
+        if cell.is_answer:
+            for name in sorted(used_or_nothing(cell.text) - names - always):
+                yield f"{cell.grade_id}: uses {name!r} of another cell, whose mistakes must not cost this one"
     questions = problem_set.questions()
     if not 4 <= len(questions) <= 6:
         yield f"a set has 4 to 6 questions, locked, '## Question 2 (5 points): title'; got {len(questions)}"
@@ -368,6 +373,15 @@ def defined_or_nothing(text):
         return set(defined(text))
     except SyntaxError:
         return set()
+
+
+def bound(text):
+    """Return all names that code assigns or imports at its top level, none where it does not parse."""
+    try:
+        symbols = symtable.symtable(text, "<cell>", "exec").get_symbols()
+    except SyntaxError:
+        return set()
+    return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
 
 
 def used_or_nothing(text):

@@ -21,6 +21,8 @@ ERRORS = {
 }
 #: Seconds that a process is given beyond its own alarm before it is ended from outside.
 GRACE = 3
+#: Bytes kept of what is printed last, to tell why a process did not start.
+LAST_WORDS = 300
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,13 @@ class Limits:
     cell, call, test, total : float
         Seconds for a cell, for a call of a student's function, for a test and for everything.
     memory : int
-        MB of address space of a process.
+        MB of address space of a process, and MB that all of them may hold together.
     processes : int
         Processes and threads at a time.
+    disk : int
+        MB that may be written to the scratch folder.
     output : int
-        MB that may be printed, and that a written file may have.
+        MB that may be printed.
     """
 
     cell: float = 120
@@ -45,12 +49,8 @@ class Limits:
     total: float = 900
     memory: int = 4096
     processes: int = 64
+    disk: int = 256
     output: int = 64
-
-    @property
-    def arguments(self):
-        """What the worker takes on its command line."""
-        return [str(self.memory), str(self.processes), str(self.output)]
 
 
 class Failed(Exception):
@@ -80,23 +80,46 @@ def failure(reply, what):
         return Failed(message)
 
 
+#: Environment of every worker: figures to nowhere, one thread.
+ENVIRONMENT = {
+    "MPLBACKEND": "Agg",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONPATH": str(ROOT),
+}
+
+
+class Worker(subprocess.Popen):
+    """The process in which a submission runs, in a session of its own, with pipes to it.
+
+    Parameters
+    ----------
+    command : list of str
+        Which ends with a worker.
+    env : dict
+        Its environment.
+    """
+
+    #: Why it was ended from outside, if it was.
+    why = ""
+
+    def __init__(self, command, env):
+        pipe = subprocess.PIPE
+        super().__init__(command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True)
+
+    def stop(self, why=""):
+        """End the process and those of its session."""
+        self.why = self.why or why
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            self.kill()
+
+
 def bare(limits):
-    """Start a worker without a cage, for code that is trusted."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        "MPLBACKEND": "Agg",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "course.worker", "0", "0", "0"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        start_new_session=True,
-    )
+    """Start a worker without a cage; of the limits only those on memory and files are in force."""
+    command = [sys.executable, "-m", "course.worker", str(limits.memory), "0", str(limits.disk), "0"]
+    return Worker(command, {**os.environ, **ENVIRONMENT})
 
 
 class Submission:
@@ -119,7 +142,7 @@ class Submission:
         self.lethal = set()  # cells that ended the process
         self.process = None
         self.deadline = time.monotonic() + self.limits.total
-        self.printed = 0
+        self.last_words = ""
 
     def __enter__(self):
         return self
@@ -170,10 +193,7 @@ class Submission:
         if self.process is None:
             return
         process, self.process = self.process, None
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            process.kill()
+        process.stop()
         process.wait()
         self.drain.join(GRACE)
         for stream in (process.stdin, process.stdout):
@@ -185,23 +205,23 @@ class Submission:
         self.process = self.start(self.limits)
         os.set_blocking(self.process.stdin.fileno(), False)
         os.set_blocking(self.process.stdout.fileno(), False)
-        self.drain = threading.Thread(target=self._drain, args=(self.process.stderr,), daemon=True)
+        self.drain = threading.Thread(target=self._drain, args=(self.process,), daemon=True)
         self.drain.start()
         try:
             self._ask("kind", ["__name__"], self.limits.cell, "the empty notebook")
         except Failed as fault:
-            raise CannotStart(f"the process for the submission does not start: {fault}") from None
+            said = f"{fault} {self.last_words}".strip()
+            raise CannotStart(f"the process for the submission does not start: {said}") from None
 
-    def _drain(self, stream):
-        """Count what is printed and throw it away; beyond the limit end the process."""
-        process, printed = self.process, 0
-        with stream:
+    def _drain(self, process):
+        """Count what is printed and throw it away, but for the last words; beyond the limit end the process."""
+        printed = 0
+        with process.stderr as stream:
             while data := os.read(stream.fileno(), 2**16):
                 printed += len(data)
-                self.printed = max(self.printed, printed)
-                if printed > self.limits.output * 2**20:
-                    process.kill()
-                    return
+                self.last_words = data[-LAST_WORDS:].decode(errors="replace")
+                if printed > self.limits.output * 2**20 and not process.why:
+                    process.stop(f"printed more than {self.limits.output} MB")
 
     def _ask(self, order, arguments, seconds, what):
         """Send a request and return the value of the reply."""
@@ -228,11 +248,9 @@ class Submission:
             self.end()
             raise Ended(f"{what} took longer than {seconds:g} s and had to be ended") from None
         except (EOFError, BrokenPipeError):
-            printed = self.printed
+            process = self.process
             self.end()
-            if printed > self.limits.output * 2**20:
-                raise Ended(f"{what} printed more than {self.limits.output} MB") from None
-            raise Ended(f"{what} ended the process in which the notebook runs") from None
+            raise Ended(f"{what} {process.why or 'ended the process in which the notebook runs'}") from None
         except wire.WireError as fault:
             self.end()
             raise Ended(f"{what}: {fault}") from None

@@ -1,6 +1,6 @@
 """The far end of the pipe: runs a student's cells one by one, and calls what they defined.
 
-    python -m course.worker MEGABYTES PROCESSES FILE_MEGABYTES     0 leaves a limit away
+    python -m course.worker MEGABYTES PROCESSES FILE_MEGABYTES USER     0 leaves a limit away, or the user as it is
 
 Requests come on standard input, replies leave on standard output as :mod:`course.wire` writes them; what the cells
 print goes to standard error. Nothing that is said here is believed: the process at the other end tests the values.
@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 import traceback
+from contextlib import suppress
 
 from course import alarm, wire
 
@@ -78,7 +79,7 @@ def told(error):
 
 def serve(ask, reply):
     """Answer requests until there are no more."""
-    notebook = Notebook()
+    notebook, me = Notebook(), os.getpid()
     while True:
         head = ask.read(wire.HEAD.size)
         if len(head) < wire.HEAD.size:
@@ -92,6 +93,8 @@ def serve(ask, reply):
                 frame = wire.pack({"value": value})
         except BaseException as error:
             frame = wire.pack(told(error))
+        if os.getpid() != me:
+            os._exit(0)  # a cell has forked and come here twice
         reply.write(frame)
         reply.flush()
 
@@ -109,12 +112,18 @@ def restrict(megabytes, processes, file_megabytes):
             most = 0 if which == resource.RLIMIT_CORE else most
             hard = resource.getrlimit(which)[1]
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(which, (most, most))
+            with suppress(ValueError, OSError):  # not every system has every limit
+                resource.setrlimit(which, (most, most))
 
 
 def main():
     """Keep the pipe for the replies, and give the cells standard error to print to and nothing to read."""
-    restrict(*map(int, sys.argv[1:4]))
+    megabytes, processes, file_megabytes, user = map(int, sys.argv[1:5])
+    if user:  # the kernel counts no processes of root
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+    restrict(megabytes, processes, file_megabytes)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a file that grows too long is an OSError, not the end
     ask, reply = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

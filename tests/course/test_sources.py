@@ -33,13 +33,14 @@ def changed(tmp_path, *pairs):
         ('"points": 6', '"points": 7', "a set has 20 points, got 21"),
         ("## Question 3", "## Question 5", "not numbered 1, 2, 3"),
         ('"grade_id": "meaning"', '"grade_id": "norm-proof"', "'norm-proof' stands twice"),
-        ("**Rubric.** Two", "Two", "needs its **Rubric.**"),
+        ("**Rubric.**\nTwo", "Two", "needs its **Rubric.**"),
         ("import numpy as np\n\nassert np.array", "assert np.array", "uses 'np'"),
         ("rng = np.random.default_rng([SEED, 10])", "rng = generator(10)", "uses 'generator'"),
         ('    assert np.allclose(gram(X, c), quarrel, atol=1e-12), "the columns are not weighted and averaged"',
          "    assert np.allclose(gram(X, c), quarrel, atol=1e-12)", "needs a message"),
         ("assert np.allclose(", "np.testing.assert_allclose(", "tells a student the expected value"),
         ("### END HIDDEN TESTS", "", "BEGIN HIDDEN TESTS is never closed"),
+        ("import numpy as np\n\n\ndef checked", "def checked", "refuse: uses 'np' of another cell"),
         ("    ### END SOLUTION\n", "", "BEGIN SOLUTION is never closed"),
         ("    return quince_weighted", "    return (quince_weighted", "does not parse"),
         ('"meaning", "locked": false', '"meaning", "locked": true', "an answer cannot be locked"),
@@ -65,7 +66,7 @@ def test_a_student_sees_signatures_stubs_and_visible_tests_only(sample):
         cells["gram"].text.endswith("    raise NotImplementedError")
         and "def gram(X, c):" in cells["gram"].text
     )
-    assert cells["number"].text == "raise NotImplementedError"
+    assert cells["number"].text == "import numpy as np\n\nraise NotImplementedError"
     assert cells["norm-proof"].text == "*Your answer here.*"
     assert cells["gram-test"].text.splitlines()[-1].startswith("assert np.shape(example)")
     everything = str(sample.for_students().notebook())
