@@ -7,12 +7,14 @@
 
 A mutant swaps an operator, a comparison or a Boolean word, drops a sign, or moves a number. It is killed where a test
 of the module fails; a survivor is a line that no test holds, unless it means the same: those are listed, with the
-reason, in ``tests/equivalent_mutants.txt``.
+reason, in ``tests/equivalent_mutants.txt``. A first run without mutants notes which lines each test reaches and how
+long it takes; a mutant is then tried by the tests that reach its statement, the fastest first.
 """
 
 import argparse
 import ast
 import importlib
+import json
 import multiprocessing
 import os
 import re
@@ -21,6 +23,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -45,6 +48,8 @@ SIGNS = {
 SETTINGS = {"xtol", "rtol", "atol", "tol", "ftol", "gtol", "maxiter", "batch", "stacklevel"}
 #: Numbers up to this one are tolerances.
 SMALL = 1e-6
+#: Seconds that a run of tests may take to start, on a busy machine.
+START = 30
 
 
 def mutants(text):
@@ -158,7 +163,58 @@ def equivalent():
     return {tuple(part.strip() for part in row[:3]) for row in rows}
 
 
-def run_tests(copy, tests):
+def statement(text, line):
+    """Return the lines of the statement that a line belongs to; of one with a body, those of its head."""
+    spans = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            spans.append((node.lineno, max(node.lineno, body[0].lineno - 1) if body else node.end_lineno))
+    first, last = min((b - a, a, b) for a, b in spans if a <= line <= b)[1:]
+    return set(range(first, last + 1))
+
+
+class Reach:
+    """Plugin of pytest that notes which lines of a file each test reaches, and in how many seconds.
+
+    What is reached outside any one test, when modules are imported or a fixture is made for several tests, counts
+    as reached by all tests of the run.
+    """
+
+    def __init__(self, source):
+        self.source, self.common, self.tests = str(source), set(), {}
+        self.lines = self.common
+
+    def trace(self, frame, event, arg):
+        """Follow only the frames of that file."""
+        if frame.f_code.co_filename != self.source:
+            return None
+        self.lines.add(frame.f_lineno)
+        return self.trace
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item, nextitem):
+        """Note the lines and the time of one test."""
+        self.lines, start = set(), time.perf_counter()
+        try:
+            return (yield)
+        finally:
+            self.tests[item.nodeid] = time.perf_counter() - start, sorted(self.lines)
+            self.lines = self.common
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef, request):
+        """Note what a fixture of several tests reaches for all of them."""
+        own = self.lines
+        if fixturedef.scope != "function":
+            self.lines = self.common
+        try:
+            return (yield)
+        finally:
+            self.lines = own
+
+
+def run_tests(copy, names, reach=None, notes=None):
     """Run the fast tests in a copy of the tree, in a process that was forked for it, and leave with their code."""
     # Groups of processes: what the tests start is ended with them.
     os.setsid()
@@ -170,26 +226,25 @@ def run_tests(copy, tests):
     os.environ["PYTHONPATH"] = str(copy)
     for name in [n for n in sys.modules if n.split(".")[0] in ("gdln", "tests")]:
         del sys.modules[name]
-    names = [str(path.relative_to(ROOT)) for path in tests]
     options = ["-x", "-q", "-p", "no:cacheprovider", "--doctest-modules"]
-    code = pytest.main([*options, "-m", "not browser and not slow", *names])
+    if reach:
+        sys.settrace(reach.trace)
+    code = pytest.main([*options, "-m", "not browser and not slow", *names], plugins=[reach] if reach else [])
+    if reach:
+        sys.settrace(None)
+        notes.write_text(json.dumps([sorted(reach.common), reach.tests]))
     os._exit(int(code))
 
 
-def passes(copy, tests, seconds):
+def passes(seconds, *arguments):
     """Whether the tests pass in a copy of the tree; those that run for ever do not."""
-    child = multiprocessing.get_context("fork").Process(target=run_tests, args=(copy, tests))
+    child = multiprocessing.get_context("fork").Process(target=run_tests, args=arguments)
     child.start()
     child.join(seconds)
     if child.is_alive():
         os.killpg(child.pid, signal.SIGKILL)
         child.join()
     return child.exitcode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-
-
-def killed(copy, tests, seconds):
-    """Whether a file of tests fails, the module's own first and the next only when it does not."""
-    return not all(passes(copy, [path], seconds) for path in tests)
 
 
 def begin(folder):
@@ -205,13 +260,28 @@ def begin(folder):
         importlib.import_module(name)
 
 
+def place(module):
+    """Return where a worker's copy has a module."""
+    return COPY / Path("gdln", *module.split(".")).with_suffix(".py")
+
+
+def reached(module, path, seconds):
+    """Return the lines that all tests of a file reach, and (seconds, lines) by test; None if one fails."""
+    notes = COPY / "reached.json"
+    names = [str(path.relative_to(ROOT))]
+    return (
+        json.loads(notes.read_text()) if passes(seconds, COPY, names, Reach(place(module)), notes) else None
+    )
+
+
 def survives(module, changed, tests, seconds):
-    """Whether no test notices a module with this text."""
-    source = COPY / Path("gdln", *module.split(".")).with_suffix(".py")
+    """Whether none of the tests named notices a module with this text, nor runs ten times as long as before."""
+    source = place(module)
     text = source.read_text()
     source.write_text(changed)
     try:
-        return not killed(COPY, tests, seconds)
+        limit = min(seconds, START + 10 * sum(t for t, _ in tests))
+        return not tests or passes(limit, COPY, [name for _, name in tests])
     finally:
         source.write_text(text)
 
@@ -227,7 +297,7 @@ def main():
         "--most", type=int, default=50, help="mutants a module, drawn at random where there are more"
     )
     parser.add_argument("--seed", type=int, default=0, help="of that draw")
-    parser.add_argument("--seconds", type=float, default=120, help="longest run of a file of tests")
+    parser.add_argument("--seconds", type=float, default=120, help="longest run of the tests of one mutant")
     parser.add_argument("--jobs", type=int, default=2, help="mutants tried at once")
     options = parser.parse_args()
     modules = options.modules or changed_modules(options.since)
@@ -241,9 +311,18 @@ def main():
         for module in modules:
             text = (ROOT / "gdln" / Path(*module.split("."))).with_suffix(".py").read_text()
             lines, tests = text.splitlines(), files_of_tests(module)
-            for path in tests:
-                if not pool.submit(survives, module, text, [path], options.seconds).result():
+            notes = [pool.submit(reached, module, path, options.seconds) for path in tests]
+            for path, note in zip(tests, notes, strict=True):
+                if note.result() is None:
                     sys.exit(f"{path} fails, or takes over {options.seconds:g} s, without any mutant")
+
+            def trying(line, notes=notes, text=text):
+                """Seconds and names of the tests that reach the statement of a line, the fastest first."""
+                wanted, found = statement(text, line), []
+                for common, times in (note.result() for note in notes):
+                    found += [(t, name) for name, (t, lines) in times.items() if wanted & {*common, *lines}]
+                return sorted(found)
+
             found = [
                 (line, change, changed)
                 for line, change, changed in mutants(text)
@@ -253,7 +332,8 @@ def main():
                 rng = np.random.default_rng(options.seed)
                 found = [found[i] for i in sorted(rng.choice(len(found), options.most, replace=False))]
             futures = [
-                pool.submit(survives, module, changed, tests, options.seconds) for _, _, changed in found
+                pool.submit(survives, module, changed, trying(line), options.seconds)
+                for line, _, changed in found
             ]
             alive = [
                 f"{module}:{line}: {change}: {lines[line - 1].strip()}"

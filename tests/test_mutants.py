@@ -1,13 +1,15 @@
 """The script that tries the tests changes one token at a time, and nothing that mathematics does not hold."""
 
 import ast
+import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from mutants import files_of_tests, mutants  # noqa: E402
+from mutants import files_of_tests, mutants, statement  # noqa: E402
 
 TEXT = '''\
 def f(x, y=2):
@@ -67,3 +69,44 @@ def test_a_module_is_tried_by_its_own_tests_its_examples_and_what_names_it_in_it
     assert names[:2] == ["test_bases.py", "bases.py"] and "test_contexts.py" in names
     assert "test_trees.py" not in names  # it does not name the module
     assert [path.name for path in files_of_tests("plotting")] == ["test_plotting.py", "plotting.py"]
+
+
+PARTS = """\
+def f(x):
+    if (
+        x > 0
+    ):
+        y = (x
+             + 1)
+        return y
+    return 0
+"""
+
+
+@pytest.mark.parametrize(("line", "lines"), [(3, {2, 3, 4}), (5, {5, 6}), (6, {5, 6}), (8, {8}), (1, {1})])
+def test_the_statement_of_a_line_is_all_its_lines_but_not_its_body(line, lines):
+    assert statement(PARTS, line) == lines
+
+
+def test_a_mutant_is_tried_by_the_tests_that_reach_its_statement(tmp_path):
+    (tmp_path / "halves.py").write_text(
+        "LEAST = 1\n\n\ndef half(x):\n    return x / 2\n\n\ndef double(x):\n    return 2 * x\n"
+    )
+    (tmp_path / "test_halves.py").write_text(
+        "import pytest\nfrom halves import LEAST, double, half\n\n\n"
+        "@pytest.fixture(scope='module')\ndef six():\n    return double(3)\n\n\n"
+        "def test_half():\n    assert half(4) == 2\n\n\n"
+        "def test_six(six):\n    assert six > LEAST\n"
+    )
+    code = (
+        "import sys, pathlib, json; sys.path.insert(0, sys.argv[1]); import mutants; "
+        "mutants.run_tests(sys.argv[2], ['test_halves.py'], mutants.Reach(sys.argv[2] + '/halves.py'), "
+        "pathlib.Path(sys.argv[2], 'notes.json'))"
+    )
+    scripts = Path(__file__).resolve().parent.parent / "scripts"
+    subprocess.run([sys.executable, "-c", code, scripts, tmp_path], check=True, cwd=tmp_path)
+    common, tests = json.loads((tmp_path / "notes.json").read_text())
+    # modules are imported, and the fixture made, for all tests
+    assert {1, 4, 8, 9} <= set(common) and 5 not in common
+    lines = {name.split("::")[1]: set(reached) for name, (_, reached) in tests.items()}
+    assert 5 in lines["test_half"] and 5 not in lines["test_six"]

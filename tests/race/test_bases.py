@@ -153,7 +153,7 @@ def test_bases_do_not_depend_on_units_of_inputs_and_outputs():
     X, Y = tasks.hierarchical()
     net, x, y, gates = routing_network(tasks.circulant_mask(5, 2), X, Y)
     plain = diagonalise(graph.correlations(net, x, y, gates))
-    for scale_x, scale_y in ((1.0, 1e-9), (1e-7, 1.0), (1e8, 1e-8)):
+    for scale_x, scale_y in ((1.0, 1e-9), (1e-7, 1.0), (1e8, 1e-8), (1e-8, 1e-8)):
         x_scaled, y_scaled = ({k: s * v for k, v in d.items()} for s, d in ((scale_x, x), (scale_y, y)))
         scaled = diagonalise(graph.correlations(net, x_scaled, y_scaled, gates))
         assert scaled.residual < 1e-13
@@ -207,3 +207,38 @@ def test_a_tolerance_that_accepts_anything_or_nothing_is_refused(tolerance):
     net = GatedGraph({"x": 1, "y": 1}, [("x", "y")])
     with pytest.raises(ValueError, match="tolerance"):
         reduce_flow(Correlations(net, {0: [[1.0]]}, {(0, 0): [[1.0]]}), tolerance)
+
+
+CHAIN = GatedGraph({"x": 2, "h": 2, "y": 2}, [("x", "h"), ("h", "y")])
+
+
+def rotation(angle):
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+@pytest.mark.parametrize(("gap", "follows"), [(3e-10, True), (3e-11, False)])
+def test_a_gap_between_modes_chooses_the_bases_down_to_ten_digits(gap, follows):
+    R = rotation(0.5)
+    yx = R * [1.0, 1 - gap] @ R.T
+    frame = diagonalise(Correlations(CHAIN, {0: yx}, {(0, 0): np.eye(2)})).inputs["x->h"]
+    overlap = np.abs(R.T @ frame).max(axis=0)
+    assert (overlap > 0.999).all() == follows
+
+
+@pytest.mark.parametrize(("gap", "order"), [(1e-11, [1.0, 2.0]), (2e-13, [2.0, 1.0])])
+def test_modes_are_sorted_by_drive_and_those_of_one_drive_by_their_brake(gap, order):
+    statistics = Correlations(CHAIN, {0: np.diag([1.0, 1 - gap])}, {(0, 0): np.diag([1.0, 2.0])})
+    np.testing.assert_allclose(diagonalise(statistics).D, [order], rtol=1e-12)
+
+
+def test_output_bases_that_differ_where_paths_are_open_together_count_as_residual():
+    net = GatedGraph({"x": 2, "a": 2, "b": 2, "y": 2}, [("x", "a"), ("x", "b"), ("a", "y"), ("b", "y")])
+    angle, together = 0.4, 0.3
+    yx = {0: np.diag([2.0, 1.0]), 1: rotation(angle) * [2.0, 1.0]}
+    xx = {(0, 0): np.eye(2), (1, 1): np.eye(2), (0, 1): together * np.eye(2)}
+    bases = diagonalise(Correlations(net, yx, xx))
+    # each path has its own modes, so all is diagonal but the neurons in which the two meet; every column of the
+    # second frame lies 2 sin(angle / 2) from that of the first, twice over as both orders of the pair count
+    missed = 2 * 2 * (2 * np.sin(angle / 2) * together) ** 2
+    total = 2 + 2 + 2 * 2 * together**2
+    assert bases.residual == pytest.approx(np.sqrt(missed / total), rel=1e-12)

@@ -101,6 +101,22 @@ def test_a_run_that_diverges_ends_within_a_second_and_says_when():
     assert time.process_time() - began < 1 and caught.value.time == 0
 
 
+def test_a_run_too_fast_for_the_spacing_of_its_times_is_reported():
+    weights, x, y, gates = problem(SQUARE)
+    huge = {e: 1e10 * W for e, W in weights.items()}
+    with pytest.raises(Diverged, match="step size") as caught:  # all that was reached is finite
+        propagation.simulate(SQUARE, huge, x, y, [1.0, 2.0], gates)
+    assert caught.value.time == pytest.approx(1.0, abs=1e-12)
+
+
+def test_the_time_constant_stretches_time():
+    data = problem(SQUARE)
+    times = np.array([0.0, 0.5, 2.0])
+    plain, slow = (propagation.simulate(SQUARE, *data[:3], tau * times, data[3], tau=tau) for tau in (1.0, 3.0))
+    np.testing.assert_allclose(slow.loss, plain.loss, rtol=1e-8)
+    assert plain.loss[2] < 0.9 * plain.loss[0]
+
+
 STATISTICS = Correlations(SQUARE, {0: np.diag([3.0, 2.0, 1.0])}, {(0, 0): np.eye(3)})
 TREE = ([[0, 0]], [[0, 0]])
 

@@ -7,7 +7,7 @@ import pytest
 
 from gdln import sweep
 from gdln.data import images
-from gdln.data.regression import clustered_teacher, even_odd, permuted_even_odd, relu_teacher
+from gdln.data.regression import Regression, clustered_teacher, even_odd, permuted_even_odd, relu_teacher
 from gdln.renormalization import gates, generalisation, posterior
 
 
@@ -42,6 +42,19 @@ def test_a_wide_network_without_noise_interpolates_with_least_frobenius_norm(tas
     _, frobenius = generalisation.interpolate_nuclear(task, family)
     _, p = generalisation.fit(task, family, width=np.inf)
     assert distance(p.mean, frobenius) < 1e-8
+
+
+def test_two_steps_of_the_reweighting_worked_by_hand():
+    a = np.sqrt(1.5)
+    G, G_new = np.array([[1.0, 0, 0], [1, 1, 0]]), np.array([[0.0, 1, 0], [0, 1, 1]])
+    task = Regression(np.eye(2), np.array([a, 2.0]), np.eye(2), np.zeros(2))
+    nuclear, frobenius = generalisation.interpolate_nuclear(
+        task, (G, G_new), rate=np.sqrt(0.5), smoothing=0.6
+    )
+    # beta has the columns (a, 0, 0) and (1, 1, 0), so beta beta^T has the eigenvalues 0, 1/2 and 3, and epsilon^2
+    # times the largest is 3/2; the root of [[4, 1], [1, 5/2]] is in proportion to [[7, 1], [1, 11/2]]
+    np.testing.assert_allclose(frobenius, [0, 1], atol=1e-12)
+    np.testing.assert_allclose(nuclear, [a / 7, 26 / 29], rtol=1e-12)
 
 
 def test_more_points_than_can_be_interpolated_are_refused(family):
