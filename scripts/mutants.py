@@ -58,7 +58,7 @@ def mutants(text):
     Docstrings, error messages, warnings, annotations and default values of keyword arguments stay as they are, and
     so do numbers of at most a millionth and the options of :data:`SETTINGS`: how far below the digits shown a search
     ends, or in what pieces an array is worked through, is not mathematics, and tests that held it would be tests of
-    rounding.
+    rounding. A negative length in a reshape keeps its size, which numpy does not read.
     """
     tree = ast.parse(text)
     skipped = set()
@@ -67,6 +67,8 @@ def mutants(text):
             isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn"
         ):
             skipped.update(map(id, ast.walk(node)))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("reshape"):
+            skipped.update(id(a.operand) for a in node.args if isinstance(a, ast.UnaryOp))
         if isinstance(node, ast.keyword) and node.arg in SETTINGS:
             skipped.update(map(id, ast.walk(node.value)))
         if isinstance(node, ast.Constant) and type(node.value) is float and 0 < node.value <= SMALL:

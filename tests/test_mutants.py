@@ -55,6 +55,10 @@ def test_tolerances_settings_and_messages_are_left_alone(line):
     assert {change for _, change, _ in mutants(line)} <= {"> to >="}
 
 
+def test_the_unknown_length_of_a_reshape_loses_its_sign_and_nothing_else():
+    assert [change for _, change, _ in mutants("y = x.reshape(-1, n)")] == ["- dropped"]
+
+
 def test_the_same_change_of_one_line_is_numbered_from_the_left():
     found = {change: text for _, change, text in mutants("y = a[-1] * b[-1] - c")}
     assert found["- dropped"] == "y = a[1] * b[-1] - c" and found["- dropped (2)"] == "y = a[-1] * b[1] - c"

@@ -392,7 +392,7 @@ def sharing(n_shared, n_domains):
     """
     n_shared, n_domains = checks.count("n_shared", n_shared), checks.count("n_domains", n_domains)
     partners = round(n_shared**0.5)
-    if partners < 1 or partners**2 != n_shared or n_domains % partners:
+    if partners**2 != n_shared or n_domains % partners:
         raise ValueError(f"the root of n_shared must divide n_domains={n_domains}, got n_shared={n_shared}")
     return partners, n_domains**2 / n_shared
 

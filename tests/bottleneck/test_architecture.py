@@ -269,6 +269,12 @@ def test_alignment_is_one_for_a_representation_that_is_the_target_and_ignores_ro
     assert abs(alignment(Z @ Q, Y) - alignment(Z, Y)) < 1e-12
 
 
+def test_alignment_does_not_see_the_units_of_either(rng):
+    Z, Y = rng.standard_normal((9, 4)), rng.standard_normal((9, 2))
+    for z, y in ((1e-200, 1.0), (1e200, 1.0), (1.0, 1e-200), (1.0, 1e200)):
+        assert alignment(z * Z, y * Y) == pytest.approx(alignment(Z, Y), rel=1e-12)
+
+
 def test_first_below_is_infinite_when_the_level_is_not_reached():
     assert function_space.first_below([0, 5, 10], [1.0, 0.2, 0.1], 0.15) == 10
     assert function_space.first_below([0, 5, 10], [1.0, 0.2, 0.1], 0.05) == np.inf
@@ -302,5 +308,8 @@ def test_bad_arguments_are_refused(rng):
         dynamics.tangent(net, X, Y, z0, f0, lr=0.1, n_steps=1, X_test=X)
     with pytest.raises(ValueError, match="finite"):
         dynamics.memory(net, X, np.nan * Y, z0, f0, lr=0.1, n_steps=1)
+    for tolerance in (0.0, 1.0):
+        with pytest.raises(ValueError, match="tolerance needs a number above 0 and below 1"):
+            ConditionalDraw(net, 1, rng, tolerance)
     with pytest.raises(ValueError, match="Z needs numbers that are not all zero"):
         alignment(np.zeros((3, 2)), np.ones(3))

@@ -297,6 +297,14 @@ def test_shapes_that_do_not_fit_are_refused(rng):
         function_space.loss_and_gradient(np.ones((4, 1)), np.ones(4))
 
 
+def test_a_kernel_beyond_float64_is_refused_even_where_the_other_still_fits():
+    one, two = np.ones((1, 2)), np.ones((1, 2))
+    fits = gram(FullyConnected(1, "linear", W_std=9e76), one, two)  # K = w^4, and twice that
+    np.testing.assert_allclose([fits.nngp.item(), fits.ntk.item()], [6.561e307, 13.122e307], rtol=1e-12)
+    with pytest.raises(FloatingPointError, match="float64"):
+        gram(FullyConnected(1, "linear", W_std=1e77), one, two)  # 1e308 and 2e308
+
+
 def test_nan_and_impossible_values_are_refused_instead_of_spreading(rng):
     net, bad = FullyConnected(1), np.full((3, 2), np.nan)
     with pytest.raises(ValueError, match="finite"):

@@ -112,7 +112,9 @@ def test_a_run_too_fast_for_the_spacing_of_its_times_is_reported():
 def test_the_time_constant_stretches_time():
     data = problem(SQUARE)
     times = np.array([0.0, 0.5, 2.0])
-    plain, slow = (propagation.simulate(SQUARE, *data[:3], tau * times, data[3], tau=tau) for tau in (1.0, 3.0))
+    plain, slow = (
+        propagation.simulate(SQUARE, *data[:3], tau * times, data[3], tau=tau) for tau in (1.0, 3.0)
+    )
     np.testing.assert_allclose(slow.loss, plain.loss, rtol=1e-8)
     assert plain.loss[2] < 0.9 * plain.loss[0]
 

@@ -8,7 +8,7 @@ from gdln.linear.modes import mode_strength
 from gdln.race import routing
 from gdln.race.bases import diagonalise
 from gdln.race.graph import Correlations, GatedGraph
-from gdln.race.reduction import Reduction, reduce_flow
+from gdln.race.reduction import Reduction, decoupled_weights, reduce_flow
 from gdln.race.trees import PathwayTree
 
 S, D = np.linalg.svd(tasks.hierarchical()[1], compute_uv=False) / 4, 0.25
@@ -136,6 +136,35 @@ def test_the_shared_path_takes_all_except_at_one_domain():
     assert routing.solve_shared_and_dedicated(S[0], D, 1, 0.3, [0, 100]).share[-1] == pytest.approx(
         0.5, abs=1e-6
     )
+
+
+def test_what_a_node_conserves_is_the_squares_before_it_less_those_behind():
+    B = np.array([[[2.0, -3.0], [1.0, 5.0]], [[-1.0, 0.0], [3.0, 1.0]]])  # two times, two edges, two modes
+    reduction = Reduction(chain(), np.ones((1, 2)), [[0, 0]], np.ones((1, 2)))
+    np.testing.assert_array_equal(reduction.conserved(B)["h"], [[3, -16], [-8, -1]])
+
+
+def test_the_loss_of_a_chain_worked_by_hand():
+    reduction = Reduction(chain(), [[2.0]], [[0, 0]], [[0.5]], yy=10.0)
+    assert reduction.loss(np.array([[2.0], [3.0]])) == 10 / 2 - 2 * 6 + 0.5 * 6**2 / 2
+
+
+def test_a_larger_time_constant_is_the_same_race_later():
+    reduction = Reduction(chain(), [[2.0]], [[0, 0]], [[0.5]])
+    t = np.linspace(0, 3, 7)
+    plain, slow = reduction.solve(0.1, t), reduction.solve(0.1, 2.5 * t, tau=2.5)
+    np.testing.assert_allclose(slow.B, plain.B, rtol=1e-8)
+    assert plain.B[-1, 0, 0] > 1
+
+
+@pytest.mark.parametrize("strength", [0.1, 1.0])
+def test_a_mode_without_a_neuron_may_only_have_no_strength(strength):
+    net = GatedGraph({"x": 2, "h": 1, "y": 2}, [("x", "h"), ("h", "y")])
+    reduction = reduce_flow(Correlations(net, {0: np.diag([3.0, 1.0])}, {(0, 0): np.eye(2)}))
+    with pytest.raises(ValueError, match="more than a hidden node"):
+        decoupled_weights(reduction, strength)
+    weights = decoupled_weights(reduction, [strength, 0.0])
+    np.testing.assert_allclose(weights["h->y"] @ weights["x->h"], np.diag([strength**2, 0]), atol=1e-15)
 
 
 def test_bad_arguments_are_refused():

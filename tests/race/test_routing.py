@@ -166,3 +166,47 @@ def test_a_wrong_number_of_starts_and_impossible_limits_are_refused():
         routing.solve_shared_and_dedicated(1.0, 1.0, 0, 0.1, [0.0, 1.0])
     with pytest.raises(ValueError, match="S needs numbers above 0"):
         routing.hidden_limit(0.0, 0.25, 7)
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda t, tau: routing.solve_hidden(S, D, 5, 0.03, 0.1, t, tau=tau).B2,
+        lambda t, tau: routing.solve_sharing(S, D, 6, 4, 0.1, t, tau=tau).strength,
+        lambda t, tau: routing.solve_shared_and_dedicated(S, D, 3, 0.1, t, tau=tau).share,
+        lambda t, tau: routing.escape_strength(t, S[0], 5, 0.03, 0.1, tau=tau),
+        lambda t, tau: routing.escape_strength(t, S[0], 5, 0.0, 0.1, tau=tau),
+    ],
+)
+def test_a_larger_time_constant_is_the_same_course_later(solve):
+    t = np.linspace(0, 12, 7)
+    np.testing.assert_allclose(solve(2.5 * t, 2.5), solve(t, 1.0), rtol=1e-8)
+    assert (solve(t, 1.0)[-1] / solve(t, 1.0)[0]).min() > 1.01
+
+
+@pytest.mark.parametrize("C", [0.0, 0.03, -0.003])
+def test_times_of_the_hidden_edge_are_in_units_of_the_time_constant(C):
+    times = [routing.hidden_time(2.0, 0.1, S[0], D, 7, C, tau=tau) for tau in (1.0, 2.5)]
+    assert times[1] == pytest.approx(2.5 * times[0], rel=1e-12)
+
+
+def test_the_hidden_edge_needs_no_time_to_stay_and_never_reaches_its_limit():
+    limit = float(routing.hidden_limit(S[0], D, 7, 0.03))
+    assert routing.hidden_time(0.1, 0.1, S[0], D, 7, 0.03) == 0
+    assert np.isfinite(routing.hidden_time(limit * (1 - 1e-12), 0.1, S[0], D, 7, 0.03))
+    for B2, b2, C in ((limit, 0.1, 0.03), (1.0, 0.5, -0.25), (1.0, 0.0, 0.03)):
+        with pytest.raises(ValueError, match="need 0 < b2 <= B2 <"):
+            routing.hidden_time(B2, b2, S[0], D, 7, C)
+
+
+def test_the_loss_and_the_share_worked_by_hand():
+    # (3 - 2/2) + (2 - 4/2) of 10/2
+    assert routing.routing_loss([1.0, 2.0], [3.0, 1.0], [2.0, 1.0], 10.0) == 3
+    two = routing.SharingSolution(np.array([0.0]), np.array([[3.0]]), np.array([[1.0]]))
+    assert two.share == 0.75
+
+
+def test_sharing_needs_a_square_of_a_divisor():
+    assert routing.sharing(9, 9) == (3, 9) and routing.sharing(1, 5) == (1, 25)
+    with pytest.raises(ValueError, match="n_shared=8"):
+        routing.sharing(8, 9)  # three divides nine, but eight is no square
