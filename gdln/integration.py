@@ -134,6 +134,7 @@ def record(
     checks.choice("method", method, METHODS)
     rtol, atol = checks.nonnegative("rtol", rtol), checks.nonnegative("atol", atol)
     checks.need(rtol or atol, "rtol", "to be positive where atol is zero", rtol)
+    cut = checks.flag("cut", cut)
     if stop is not None:
         checks.function("stop", stop)
     if max_steps is not None:

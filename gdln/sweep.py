@@ -123,6 +123,7 @@ def sweep(function, grid, *, fixed=None, path=None, n_jobs=None, progress=False)
     """
     pandas = optional.load("pandas", "a sweep")  # before the first point is run
     checks.function("function", function)
+    progress = checks.flag("progress", progress)
     wanted = _points(grid)
     fixed = dict(checks.instance("fixed", {} if fixed is None else fixed, Mapping))
     for name, value in fixed.items():

@@ -1,114 +1,28 @@
-"""Every public function of the kernels and of the bottleneck refuses bad input by the argument's name, and at once."""
+"""The walk: every public function of the library refuses bad input by the argument's name, and at once.
 
+:func:`over` makes the tests of some modules from a good call of each of their functions; the good calls stand in the
+files ``test_entrances_*``. A function, an argument or a module that nobody named fails here.
+"""
+
+import contextlib
+import dataclasses
+import faulthandler
 import inspect
 import re
-import time
+import signal
+import threading
+from itertools import zip_longest
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from gdln.bottleneck import architecture, dynamics, experiments, linear
-from gdln.bottleneck.architecture import Bottleneck
-from gdln.data import images, regression
-from gdln.data.regression import Task
-from gdln.kernels import function_space, gram, moments, tangent
-from gdln.kernels.moments import FullyConnected
+from gdln import checks
 
-MODULES = (moments, gram, tangent, function_space, architecture, dynamics, linear, experiments)
-
-
-def calls():
-    """A good call of every public function: arguments by name."""
-    rng = np.random.default_rng(0)
-    network = FullyConnected(1, "relu")
-    net = Bottleneck(network, network, 3)
-    X, X2, Y = rng.standard_normal((6, 4)), rng.standard_normal((2, 4)), rng.standard_normal((6, 1))
-    z, J = rng.standard_normal((6, 3)), rng.standard_normal((6, 1, 3))
-    both, cross = gram.gram(network, X), gram.gram(network, X2, X)
-    f0 = architecture.draw_features(net, 1, 8, rng)
-    moment = dict(network=network, q11=np.array([1.0]), q12=np.array([0.3]), q22=np.array([2.0]))
-    training = dict(
-        net=net, X=X, Y=Y, z0=z, f0=f0, lr=0.1, n_steps=2, label_scale=1.0, loss="squared", record_every=1,
-        batches=[np.arange(3), np.arange(3)], X_test=X2, z0_test=z[:2], stop_below=1e-9, centred=True,
-    )  # fmt: skip
-    halves = dict(A=rng.standard_normal((2, 3)), B=rng.standard_normal((3, 4)), c_g=1.0, c_f=2.0)
-    task = dict(sigma_yx=rng.standard_normal((2, 4)), sigma=np.eye(4), times=np.array([0.0, 0.5]))
-    mode = dict(S=np.array([3.0]), d=np.array([4.0]), c_g=1.0, c_f=1.0)
-    target = rng.standard_normal((2, 4))
-    observed = dict(train=both, test_train=cross, Y=Y, noise=0.1, test_nngp=moments.diagonal(network, (X2**2).mean(1)).nngp)  # fmt: skip  # noqa: E501
-    data = Task(X, Y, X2, Y[:2])
-    setting = experiments.prepare(data)
-    shared = dict(setting=setting, label_scale=1.0, loss="squared", levels=(0.9, 0.5))
-    return {
-        moments.FullyConnected: dict(depth=1, activation="erf", W_std=1.0, b_std=0.1),
-        moments.diagonal: dict(network=network, q=np.array([1.0])),
-        moments.hidden_variances: dict(network=network, q=np.array([1.0])),
-        moments.dual: dict(activation="relu", q11=np.array([1.0]), q12=np.array([0.3]), q22=np.array([1.0])),
-        moments.diagonal_slope: dict(network=network, q=np.array([1.0])),
-        moments.from_moments: moment,
-        moments.moment_derivatives: moment,
-        moments.mixed_derivatives: moment,
-        moments.pair_moments: dict(X=X, X2=X2, fan_in=4),
-        moments.own_moments: dict(X=X, fan_in=4),
-        moments.two_sets: dict(X=X, X2=X2),
-        gram.gram: dict(network=network, X=X, X2=X2, tile=2),
-        gram.input_gradients: dict(network=network, X=X, X2=X2, fan_in=4.0),
-        gram.gradient_covariance: dict(network=network, X=X, X2=X2, fan_in=4.0),
-        tangent.empirical_ntk: dict(
-            weights=[np.ones((3, 4)), np.ones((1, 3))], biases=[np.ones(3), np.ones(1)], X=X, X2=X2,
-            activation="erf", W_std=1.0, b_std=0.1,
-        ),
-        function_space.loss_and_gradient: dict(F=Y, Y=Y + 1, loss="squared", label_scale=1.0),
-        function_space.largest_eigenvalue: dict(H=both.ntk),
-        function_space.gradient_flow: dict(**observed, times=np.array([1.0, 2.0]), lr=0.01),
-        function_space.posterior: observed,
-        function_space.frozen: dict(
-            kernel=both.ntk, Y=Y, lr=0.1, n_steps=2, F0=Y, loss="squared", label_scale=1.0,
-            test_kernel=cross.ntk, F0_test=Y[:2], record_every=1, stop_below=1e-9,
-        ),
-        function_space.first_below: dict(steps=np.arange(3), loss=np.array([3.0, 2.0, 1.0]), level=1.5),
-        architecture.Bottleneck: dict(lower=network, upper=network, width=3, fan_in=3.0),
-        architecture.Features: dict(net=net, W=f0.W, b=f0.b, V=f0.V, c=f0.c),
-        architecture.ConditionalDraw: dict(net=net, n_outputs=1, rng=rng, tolerance=1e-8),
-        architecture.limit_kernels: dict(net=net, X=X, X2=X2),
-        architecture.composite_kernel: dict(net=net, theta_g=cross.ntk.T, z=z, J=J, z2=z[:2], J2=J[:2]),
-        architecture.draw: dict(net=net, X=X, rng=rng),
-        architecture.draw_features: dict(net=net, n_outputs=1, n_features=8, rng=rng),
-        architecture.activity: dict(name="relu", h=z),
-        architecture.alignment: dict(Z=z, Y=Y),
-        dynamics.memory: training,
-        dynamics.tangent: training,
-        linear.layer_rates: dict(layers_g=1, layers_f=2, sigma_w=1.0),
-        linear.flow: dict(**halves, **task, rtol=1e-8, atol=1e-8),
-        linear.moment_flow: dict(
-            W=np.zeros((2, 4)), P=np.eye(2), Q=np.eye(4), **task, c_g=1.0, c_f=1.0, d=5.0, rtol=1e-8, atol=1e-8
-        ),
-        linear.mode_rate: dict(b=np.array([2.0]), **mode, b0=np.array([0.5])),
-        linear.mode_time: dict(b=np.array([2.0]), **mode, b0=np.array([0.5]), variance=1.0),
-        linear.mode_strength: dict(t=np.array([2.0]), **mode, b0=np.array([0.5]), variance=1.0),
-        linear.acceleration: mode,
-        linear.speed_up: dict(**mode, residual=0.1, asymptotic=False),
-        linear.time_to_level: dict(**halves, target=target, level=0.5, variance=1.0, longest=10.0),
-        linear.descent_steps: dict(
-            **halves, target=target, sigma=np.eye(4), lrs=np.array([0.1, 0.2]), level=0.5, longest=5
-        ),
-        linear.overparametrised_slope: dict(W=target, S=target + 1, depth=2, rate=1.0),
-        regression.parity: dict(image_set=images.digits(), n_train=5, n_test=3, rng=rng),
-        regression.classes: dict(image_set=images.digits(), n_train=5, n_test=3, rng=rng),
-        regression.subspace: dict(n_train=5, n_test=3, rng=rng, n_inputs=4),
-        experiments.prepare: dict(task=data, part=network, fraction=0.3),
-        experiments.baseline: dict(**shared, horizon=3, layer="infinite"),
-        experiments.train: dict(**shared, horizon=3.0, width=2, rng=rng, fan_in=2.0, slow=1, n_units=8, test=True),
-    }  # fmt: skip
-
-
-GOOD = calls()
-#: The inner loop, which takes what the checked functions hand it; results; the exception.
-APART = {
-    "recursion", "Kernels", "MomentDerivatives", "MixedDerivatives", "UnstableStepSize", "FlowPrediction",
-    "FunctionTrajectory", "Posterior", "LinearFlow", "BottleneckOutcome", "Setting",
-}  # fmt: skip
+#: Seconds that a call may compute, which a loaded machine does not shorten, and wait.
+COMPUTING, WAITING = 5.0, 60.0
+PASSED, NOT_FINITE = " passed", " gave NaN or infinity"
 #: Where None is an answer of its own.
 OPTIONAL = {"X2", "fan_in", "z2", "F0", "F0_test", "test_kernel", "stop_below", "test_nngp", "lr",
             "batches", "part", "b0"}  # fmt: skip
@@ -119,6 +33,7 @@ ELEMENTWISE = {"q", "q11", "q12", "q22", "h", "b", "S", "d", "b0", "t"}
 
 
 def bad_values(name, good):
+    """Values that an argument cannot have, made from a good one."""
     yield object()
     if name not in OPTIONAL:
         yield None
@@ -130,11 +45,22 @@ def bad_values(name, good):
             broken.flat[-1] = value
             yield broken
         yield from ("text", np.full(good.shape, "a"), np.empty((0,) * good.ndim), good + 1j)
+        yield torch.full(good.shape, np.nan)
+        if good.ndim in (1, 2):
+            yield as_pandas(np.full(good.shape, np.nan))
         if name not in ELEMENTWISE:
             yield good[..., None, None, None]
         if good.ndim > 1 and name not in ELEMENTWISE:
             yield good[0, 0]
             yield [[1.0], [1.0, 2.0]]
+    elif isinstance(good, torch.Tensor):
+        for value in (np.nan, np.inf, -np.inf):
+            if good.is_floating_point():
+                broken = good.clone()
+                broken.view(-1)[-1] = value
+                yield broken
+        yield from ("text", np.full(good.shape, "a"), torch.empty((0,) * good.ndim), good + 1j)
+        yield from (good[..., None, None, None], [[1.0], [1.0, 2.0]])
     elif isinstance(good, bool):
         yield from ("no", 2, np.ones(2))
     elif isinstance(good, int | float):
@@ -154,10 +80,73 @@ def bad_values(name, good):
             [],
             3 * good[:1] if name != "batches" else good[:1],
         )
+    elif isinstance(good, dict):
+        yield from (3, "text", [1.0])
+        for key, value in good.items():
+            yield {k: v for k, v in good.items() if k != key}
+            yield from ({**good, key: broken} for broken in (None, "text", *not_finite(value)))
     elif isinstance(good, np.random.Generator):
         yield from (0, np.random, torch.Generator())
+    elif isinstance(good, torch.Generator):
+        yield from (0, torch, np.random.default_rng(0))
     else:
         yield from (3, "text", np.ones(2))
+
+
+def not_finite(value):
+    """The same array with a NaN, and with an infinity."""
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        value = value.numpy()
+        yield from (torch.from_numpy(broken) for broken in not_finite(value))
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size:
+        for number in (np.nan, np.inf):
+            broken = value.copy()
+            broken.flat[-1] = number
+            yield broken
+
+
+def broken_records(good):
+    """Records with a NaN or an infinity in one of their arrays, where the record itself takes them."""
+    for field in dataclasses.fields(good):
+        for broken in not_finite(getattr(good, field.name)):
+            with contextlib.suppress(TypeError, ValueError):
+                yield dataclasses.replace(good, **{field.name: broken})
+
+
+def odd_values(good):
+    """Values that may be right or wrong: arrays shorter than the others, records broken where nobody looks."""
+    if dataclasses.is_dataclass(good):
+        yield from broken_records(good)
+    if isinstance(good, np.ndarray | torch.Tensor):
+        for axis in range(good.ndim):
+            if good.shape[axis] > 1:
+                shorter = good[(slice(None),) * axis + (slice(-1),)]
+                yield shorter.copy() if isinstance(good, np.ndarray) else shorter.clone()
+
+
+class Late(BaseException):
+    """A call took too long; not an Exception, so that nothing on the way can catch it."""
+
+
+@contextlib.contextmanager
+def alarm(computing=COMPUTING, waiting=WAITING):
+    """Raise :class:`Late` in a call that takes too long, and end the process in one that stays in C."""
+
+    def ring(*_):
+        raise Late
+
+    timers = ((signal.SIGPROF, signal.ITIMER_PROF, computing), (signal.SIGALRM, signal.ITIMER_REAL, waiting))
+    before = [signal.signal(number, ring) for number, *_ in timers]
+    faulthandler.dump_traceback_later(2 * waiting, exit=True)
+    for _, timer, seconds in timers:
+        signal.setitimer(timer, seconds)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        for (number, timer, _), handler in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
 
 
 def public(modules):
@@ -167,95 +156,299 @@ def public(modules):
         for module in modules
         for name, thing in inspect.getmembers(module)
         if not name.startswith("_")
-        and (inspect.isfunction(thing) or inspect.isclass(thing))
+        and (inspect.isroutine(thing) or inspect.isclass(thing) or hasattr(thing, "__wrapped__"))
         and thing.__module__ == module.__name__
     }
 
 
+def name_of(function):
+    """Module and name of a function."""
+    return f"{function.__module__.split('.')[-1]}.{function.__qualname__}"
+
+
 def faults(function, good):
     """What goes wrong where one argument of a good call is bad: one line a fault."""
-    function(**good)
+    with alarm():
+        never_finite = not finite(function(**good))
     wrong = []
     for name in good:
         for bad in bad_values(name, good[name]):
-            start = time.perf_counter()
-            try:
-                function(**{**good, name: bad})
-            except (TypeError, ValueError, FloatingPointError) as error:
-                if not re.search(rf"(?<!\w){name}(?!\w)", str(error)):
-                    wrong.append(f"{name} = {bad!r}: said {error}")
-            except Exception as error:
-                wrong.append(f"{name} = {bad!r}: {type(error).__name__} {error}")
-            else:
-                wrong.append(f"{name} = {bad!r} passed")
-            if time.perf_counter() - start > 1:
-                wrong.append(f"{name} = {bad!r} took over a second")
+            if said := fault(function, {**good, name: bad}, called(name, good[name])):
+                if never_finite and said == NOT_FINITE:
+                    said = PASSED
+                wrong.append(f"{name} = {shown(bad)}{said}")
+        for odd in odd_values(good[name]):
+            fields = (
+                [field.name for field in dataclasses.fields(odd)] if dataclasses.is_dataclass(odd) else []
+            )
+            if said := fault(function, {**good, name: odd}, {*good, *fields, "x"}):
+                if said not in (PASSED, never_finite and NOT_FINITE):
+                    wrong.append(f"{name} = {shown(odd)}, odd,{said}")
     return wrong
 
 
-def test_every_public_function_has_its_good_call_here():
-    assert {p for p in public(MODULES) if p[1] not in APART} <= {(f.__module__, f.__name__) for f in GOOD}
+def called(name, good):
+    """Words in a message that tell an argument: its name, a key in it, and what a network calls its inputs."""
+    return {name, *(map(str, good) if isinstance(good, dict) else ()), *({"x"} if name == "X" else ())}
 
 
-@pytest.mark.parametrize("function", GOOD, ids=lambda f: f"{f.__module__.split('.')[-1]}.{f.__name__}")
-def test_bad_values_are_refused_by_name_within_a_second(function):
-    assert not (wrong := faults(function, GOOD[function])), "\n".join(wrong)
+def shown(value):
+    """A value in a line; of a record what is not finite in it."""
+    if not dataclasses.is_dataclass(value):
+        return repr(value)
+    broken = [k for k, v in vars(value).items() if not all(np.isfinite(x).all() for x in numbers(v))]
+    return f"{type(value).__name__} with {' and '.join(broken) or 'nothing'} not finite"
 
 
-def same(a, b):
-    if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-    if isinstance(a, list | tuple):
-        return all(same(x, y) for x, y in zip(a, b, strict=True))
-    if hasattr(a, "__dataclass_fields__"):
-        return all(same(getattr(a, k), getattr(b, k)) for k in a.__dataclass_fields__)
-    return True
+def fault(function, arguments, names):
+    """What is wrong about a call with a bad argument; nothing where it is refused by one of some names."""
+    try:
+        with alarm():
+            result = function(**arguments)
+    except Late:
+        return f" took more than {COMPUTING} seconds"
+    except (TypeError, ValueError, FloatingPointError) as error:
+        named = any(re.search(rf"(?<!\w){name}(?!\w)", str(error)) for name in names)
+        return None if named else f": said {error}"
+    except Exception as error:
+        return f": {type(error).__name__} {error}"
+    return PASSED if finite(result) else NOT_FINITE
 
 
-def in_another_form(value, form):
-    if isinstance(value, np.ndarray):
-        return form(value)
-    if isinstance(value, list):
-        return [in_another_form(v, form) for v in value]
-    return value
+def finite(result):
+    return all(np.isfinite(x).all() for x in numbers(result) if np.asarray(x).dtype.kind in "fc")
 
 
 def strided(a):
+    if isinstance(a, torch.Tensor):
+        return a.repeat_interleave(2, dim=-1)[..., ::2]
     wide = np.repeat(a, 2, axis=-1)
     return wide[..., ::2]
 
 
 def read_only(a):
+    if isinstance(a, torch.Tensor):
+        return a.clone()
     a = np.array(a)
     a.flags.writeable = False
     return a
 
 
-@pytest.mark.parametrize(
-    "form", [strided, read_only, np.ndarray.tolist, torch.as_tensor], ids=lambda f: f.__name__
-)
-@pytest.mark.parametrize(
-    "function",
-    [f for f in GOOD if f is not architecture.Features],  # a record, which keeps the arrays that it is given
-    ids=lambda f: f"{f.__module__.split('.')[-1]}.{f.__name__}",
-)
-def test_the_same_numbers_in_another_form_give_the_same_result_and_are_left_alone(function, form):
-    start, again = calls()[function], calls()[function]
-    other = {name: in_another_form(value, form) for name, value in again.items()}
-    expected, got = function(**start), function(**other)
-    assert all(same(start[name], GOOD[function][name]) for name in start if name != "rng")
-    for name, value in other.items():
-        if isinstance(value, np.ndarray):
-            assert np.array_equal(value, start[name])
-    for a, b in zip(numbers(expected), numbers(got), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+def as_list(a):
+    return a.tolist()
 
 
-def numbers(result):
-    if isinstance(result, np.ndarray | float | np.floating):
+def as_other(a):
+    """A tensor for an array, an array for a tensor."""
+    return a.numpy().copy() if isinstance(a, torch.Tensor) else torch.as_tensor(a)
+
+
+def as_pandas(a):
+    a = a.numpy() if isinstance(a, torch.Tensor) else a
+    return {1: pd.Series, 2: pd.DataFrame}.get(a.ndim, np.array)(a)
+
+
+def single(a):
+    if isinstance(a, torch.Tensor):
+        return a.float() if a.is_floating_point() else a
+    return a.astype(np.float32) if a.dtype.kind == "f" else a
+
+
+def whole(a):
+    if isinstance(a, torch.Tensor):
+        return a.round().long()
+    return np.rint(a).astype(np.int32)
+
+
+#: Beginnings of what :func:`outcome` says of a refused call.
+REFUSALS = ("TypeError: ", "ValueError: ", "Diverged: ")
+FORMS = (strided, read_only, as_list, as_other, as_pandas, single, whole)
+
+
+def in_another_form(value, form):
+    """A value with the arrays and tensors in it in another form."""
+    if isinstance(value, np.ndarray | torch.Tensor) and not isinstance(value, torch.nn.Parameter):
+        return form(value) if value.ndim else value
+    if isinstance(value, list | tuple):
+        return type(value)(in_another_form(v, form) for v in value)
+    if isinstance(value, dict):
+        return {k: in_another_form(v, form) for k, v in value.items()}
+    return value
+
+
+def plain(form):
+    """What a form does to the numbers alone: arrays and tensors of the type that they had, arrays not to be changed."""
+
+    def numbers_of(a):
+        if form not in (single, whole):
+            return a.clone() if isinstance(a, torch.Tensor) else read_only(a)
+        if isinstance(a, torch.Tensor):
+            return form(a).to(a.dtype)
+        return read_only(form(a).astype(a.dtype))
+
+    return numbers_of
+
+
+def differences(function, calls):
+    """What another form of the same numbers changes: one line a fault."""
+    wrong, expected = [], None
+    for form in FORMS:
+        if expected is None or form in (single, whole):
+            start, again = (in_another_form(calls()[function], plain(form)) for _ in range(2))
+            expected = outcome(function, start)
+            if not same(start, again):
+                wrong.append("changed its arguments")
+            if form is strided and not any(has_numbers(value) for value in start.values()):
+                return wrong
+        got = outcome(function, in_another_form(calls()[function], form))
+        if isinstance(got, list) and isinstance(expected, list):
+            far = [(a, b) for a, b in zip_longest(expected, got) if not close(a, b)]
+            wrong += [f"{form.__name__}: {b!r} instead of {a!r}" for a, b in far[:1]]
+        elif not (isinstance(got, str) and got.startswith(REFUSALS)):
+            wrong.append(f"{form.__name__}: {got} instead of {expected}")
+        elif isinstance(expected, list):
+            # what is documented as a tensor may be asked for as one, or in the type of the others, by name
+            tensors = [k for k, v in start.items() if any(isinstance(x, torch.Tensor) for x in flat(v))]
+            if form is strided or not any(re.search(rf"(?<!\w)(?i:{name})(?!\w)", got) for name in tensors):
+                wrong.append(f"{form.__name__}: {got}")
+    return wrong
+
+
+def close(a, b):
+    if a is None or b is None:
+        return False
+    a, b = np.asarray(a), np.asarray(b)
+    rtol = 1e-5 if np.float32 in (a.dtype, b.dtype) else 1e-9
+    return a.shape == b.shape and np.allclose(b, a, rtol=rtol, atol=1e-3 * rtol, equal_nan=True)
+
+
+def outcome(function, arguments):
+    """Numbers in the result of a call, or the words with which it was refused."""
+    try:
+        with alarm():
+            return numbers(function(**arguments))
+    except Late:
+        return f"more than {COMPUTING} seconds"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def flat(value):
+    """Everything in lists, tuples and dictionaries."""
+    if isinstance(value, list | tuple | dict):
+        return [x for part in (value.values() if isinstance(value, dict) else value) for x in flat(part)]
+    return [value]
+
+
+def has_numbers(value):
+    return any(isinstance(x, np.ndarray | torch.Tensor) for x in flat(value))
+
+
+def same(a, b):
+    """Whether two sets of arguments hold the same arrays and tensors."""
+    return all(
+        type(x) is type(y) and x.shape == y.shape and bool(((x == y) | ((x != x) & (y != y))).all())
+        for x, y in zip(flat(a), flat(b), strict=True)
+        if isinstance(x, np.ndarray | torch.Tensor) and not isinstance(x, torch.nn.Parameter)
+    )
+
+
+def numbers(result, seen=()):
+    """All numbers in a result, in the order of its parts."""
+    if isinstance(result, torch.nn.Module):
+        return [parameter.detach().numpy() for parameter in result.parameters()]
+    if isinstance(result, torch.Tensor):
+        return [result.detach().numpy()]
+    if isinstance(result, np.ndarray):
+        return [result] if result.dtype.kind in "biufc" else []
+    if isinstance(result, bool | int | float | np.number | np.bool_):
         return [result]
-    if isinstance(result, tuple):
-        return [x for part in result for x in numbers(part)]
-    if hasattr(result, "__dataclass_fields__"):
-        return [x for k in result.__dataclass_fields__ for x in numbers(getattr(result, k))]
+    if isinstance(result, list | tuple | dict):
+        return [
+            x
+            for part in (result.values() if isinstance(result, dict) else result)
+            for x in numbers(part, seen)
+        ]
+    if type(result).__module__.startswith("gdln") and not any(result is other for other in seen):
+        return [x for part in vars(result).values() for x in numbers(part, (*seen, result))]
     return []
+
+
+def over(modules, calls, apart=(), right=None):
+    """The tests of the walk over modules, for a file to give names to.
+
+    ``calls`` makes a good call of every public function, arguments by name; ``apart`` are names of records, which keep
+    what they are given; ``right`` tells by function what comes of a value that is bad elsewhere and right here, as
+    beginnings of lines of :func:`faults`. Every call stands in an empty folder.
+    """
+    functions = [vars(module)[name] for module in modules for _, name in public([module])]
+    functions = sorted((f for f in functions if f.__name__ not in apart), key=name_of)
+    right = right or {}
+    assert set(right) <= set(map(name_of, functions)), "no such function"
+
+    def settle(folder, monkeypatch):
+        monkeypatch.chdir(folder)  # a text may name a file
+        monkeypatch.setenv("GDLN_RESULTS", str(folder))
+
+    @pytest.mark.parametrize("function", functions, ids=name_of)
+    def refused(function, tmp_path, monkeypatch, capfd):
+        settle(tmp_path, monkeypatch)
+        good = calls()[function]
+        missing = {
+            p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD
+        } - set(good)
+        assert not missing, f"no good value of {missing}"
+        with capfd.disabled():  # where the alarm ends the process, its last words are to be seen
+            lines = faults(function, good)
+        excused = right.get(name_of(function), ())
+        wrong = [line for line in lines if not line.startswith(tuple(excused))]
+        wrong += [
+            f"nothing says {said}" for said in excused if not any(line.startswith(said) for line in lines)
+        ]
+        assert not wrong, "\n".join(wrong)
+
+    @pytest.mark.parametrize("function", functions, ids=name_of)
+    def same_in_other_forms(function, tmp_path, monkeypatch, capfd):
+        settle(tmp_path, monkeypatch)
+        with capfd.disabled():
+            wrong = differences(function, calls)
+        assert not wrong, "\n".join(wrong)
+
+    return refused, same_in_other_forms
+
+
+def test_the_alarm_ends_a_call_that_computes_and_one_that_waits():
+    def compute():
+        while True:
+            pass
+
+    for endless in (compute, threading.Event().wait):
+        with pytest.raises(Late), alarm(computing=0.1, waiting=0.2):
+            endless()
+    assert signal.getitimer(signal.ITIMER_PROF) == signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def scaled(x, factor):
+    return checks.array("x", x, ndim=1) * factor
+
+
+def doubled(x):
+    x *= 2
+    return x
+
+
+def test_the_walk_sees_what_passes_what_is_not_finite_and_what_says_no_name():
+    lines = faults(scaled, {"x": np.ones(2), "factor": 2.0})
+    assert "factor = -1 passed" in lines
+    assert "factor = nan gave NaN or infinity" in lines
+    assert any(line.startswith("factor = '3': ") for line in lines)
+    assert not any(line.startswith("x = ") for line in lines)
+
+
+def test_the_walk_sees_changed_arguments_and_forms_that_are_refused_or_taken_for_other_numbers():
+    def first_digit(x):
+        return np.float64(str(x).strip("[(")[0])
+
+    assert any("read-only" in line for line in differences(doubled, lambda: {doubled: {"x": np.ones(2)}}))
+    assert differences(first_digit, lambda: {first_digit: {"x": np.array([1.0, 25.0])}})
+    assert not differences(scaled, lambda: {scaled: {"x": np.array([1.0, 2.5]), "factor": 2.0}})

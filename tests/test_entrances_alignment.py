@@ -1,7 +1,6 @@
 """Every public function of the theory of alignment and of its scores refuses bad input by the argument's name."""
 
 import numpy as np
-import pytest
 
 from gdln.alignment import scores, theory
 from tests import test_entrances as walk
@@ -39,24 +38,9 @@ def calls():
 
 #: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
 RIGHT = {
-    "integrated_error": ("n_samples = None passed",),
-    "hebbian_gram": ("gain = -1 passed",),  # a sign
-    "probe_score": ("shape = (2, 2, 2) passed",),
+    "theory.integrated_error": ("n_samples = None passed",),
+    "theory.hebbian_gram": ("gain = -1 passed",),  # a sign
+    "scores.probe_score": ("shape = (2, 2, 2) passed",),
 }
 
-
-def name_of(function):
-    return function.__name__
-
-
-def functions():
-    found = [vars(module)[name] for module in MODULES for _, name in walk.public([module])]
-    return sorted((f for f in found if f.__name__ not in APART), key=name_of)
-
-
-@pytest.mark.parametrize("function", functions(), ids=name_of)
-def test_bad_values_are_refused_by_name_within_a_second(function):
-    lines = walk.faults(function, calls()[function])
-    assert not (wrong := [x for x in lines if not x.startswith(RIGHT.get(name_of(function), ()))]), "\n".join(
-        wrong
-    )
+test_bad_values_are_refused_by_name, test_other_forms_change_nothing = walk.over(MODULES, calls, APART, RIGHT)

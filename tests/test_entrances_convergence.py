@@ -1,8 +1,6 @@
 """Every public function of the part on convergence refuses bad input by the argument's name, and at once."""
 
 import numpy as np
-import pytest
-import torch
 
 from gdln.convergence import certificates, experiments, features, flow, nets
 from tests import test_entrances as walk
@@ -67,41 +65,4 @@ RIGHT = {
     "nets.ThreeLayerNetwork": ("first = None passed",),
 }
 
-
-def name_of(function):
-    return f"{function.__module__.split('.')[-1]}.{function.__name__}"
-
-
-def functions():
-    found = [vars(module)[name] for module in MODULES for _, name in walk.public([module])]
-    return sorted((f for f in found if f.__name__ not in APART), key=name_of)
-
-
-@pytest.mark.parametrize("function", functions(), ids=name_of)
-def test_bad_values_are_refused_by_name_within_a_second(function):
-    lines = walk.faults(function, calls()[function])
-    assert not (wrong := [x for x in lines if not x.startswith(RIGHT.get(name_of(function), ()))]), "\n".join(
-        wrong
-    )
-
-
-@pytest.mark.parametrize(
-    "form", [walk.strided, walk.read_only, np.ndarray.tolist, torch.as_tensor], ids=lambda f: f.__name__
-)
-@pytest.mark.parametrize("function", functions(), ids=name_of)
-def test_the_same_numbers_in_another_form_give_the_same_result_and_are_left_alone(function, form):
-    start, again = calls()[function], calls()[function]
-    other = {name: walk.in_another_form(value, form) for name, value in again.items()}
-    for value in start.values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-    for a, b in zip(numbers(function(**start)), numbers(function(**other)), strict=True):
-        np.testing.assert_allclose(
-            np.asarray(a, dtype=float), np.asarray(b, dtype=float), rtol=1e-12, atol=1e-15
-        )
-
-
-def numbers(result):
-    if isinstance(result, torch.nn.Module):
-        return [parameter.detach().numpy() for parameter in result.parameters()]
-    return walk.numbers(result)
+test_bad_values_are_refused_by_name, test_other_forms_change_nothing = walk.over(MODULES, calls, APART, RIGHT)

@@ -1,10 +1,10 @@
 """Every public function of the ground and of the data refuses bad input by the argument's name, and at once."""
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from gdln import activations, integration, results, sweep
 from gdln.data import images, regression, tasks
@@ -29,8 +29,9 @@ def decay(t, v):
     return -v
 
 
-def calls(folder):
-    """A good call of every public function: arguments by name. Files lie in a folder."""
+def calls():
+    """A good call of every public function: arguments by name. Files lie in the folder where it runs."""
+    folder = Path.cwd()
     rng = np.random.default_rng(0)
     numbers = np.arange(6, dtype=np.uint8)
     data = bytes([0, 0, 8, 1]) + np.array([6], dtype=">u4").tobytes() + numbers.tobytes()
@@ -43,14 +44,19 @@ def calls(folder):
     return {
         activations.named: dict(activation="tanh"),
         integration.integrate: dict(slope=decay, **flow),
-        integration.record: dict(slope=decay, **flow, method="RK45", max_steps=1000),
+        integration.record: dict(slope=decay, **flow, method="RK45", cut=True, stop=sum, max_steps=1000),
         integration.half_time: dict(times=np.arange(3.0), values=np.array([2.0, 1.5, 0.0]), end=0.0),
         results.load: dict(name="run", folder=folder),
         results.save: dict(
             name="run", parameters={"a": 1}, results={"b": 2}, packages=("numpy",), folder=folder
         ),
         sweep.sweep: dict(
-            function=draw, grid={"seed": [1, 2]}, fixed={}, path=folder / "part.jsonl", n_jobs=1
+            function=draw,
+            grid={"seed": [1, 2]},
+            fixed={},
+            path=folder / "part.jsonl",
+            n_jobs=1,
+            progress=False,
         ),
         tasks.contextual: dict(n_samples=3, rng=rng, n_contexts=2),
         tasks.contextual_correlations: dict(n_contexts=2),
@@ -88,56 +94,35 @@ def calls(folder):
 
 #: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
 RIGHT = {
-    "half_time": (
+    "integration.half_time": (
         "end = None passed",
         "end = -1 passed",
         "values = array([[[[2.",
     ),  # values may have any axes behind their times
-    "record": ("max_steps = None passed",),
-    "load": ("name = 'nonsense': FileNotFoundError", "folder = None", "folder = 'text'"),
-    "save": ("name = 'nonsense' passed", "folder = ", "packages = [] passed", "packages = ('numpy', 'numpy'"),
-    "sweep": (
+    "integration.record": ("max_steps = None passed", "stop = None passed"),
+    "results.load": ("name = 'nonsense': FileNotFoundError", "folder = None", "folder = 'text'"),
+    "results.save": (
+        "name = 'nonsense' passed",
+        "folder = ",
+        "parameters = {",
+        "results = {",
+        "results = [1.0] passed",
+        "packages = [] passed",
+        "packages = ('numpy', 'numpy'",
+    ),
+    "sweep.sweep": (
+        "grid = {} passed",
         "fixed = None passed",
         "path = None passed",
         "path = 'text' passed",
         "n_jobs = None",
         "n_jobs = -1",
     ),
-    "read_idx": ("source = 'text': FileNotFoundError",),
-    "read_cifar10": ("source = 'text': FileNotFoundError",),
+    "images.read_idx": ("source = 'text': FileNotFoundError",),
+    "images.read_cifar10": ("source = 'text': FileNotFoundError",),
     "images.load": ("folder = None passed", "folder = 'text' passed"),
-    "rotated_inputs": ("largest_angle = -1 passed",),
+    "images.rotated_inputs": ("largest_angle = -1 passed",),
 }
 
-
-def name_of(function):
-    return f"{function.__module__.split('.')[-1]}.{function.__name__}"
-
-
-def functions():
-    found = [vars(module)[name] for module in MODULES for _, name in walk.public([module])]
-    return sorted((f for f in found if f.__name__ not in APART), key=name_of)
-
-
-@pytest.mark.filterwarnings("ignore:.*points failed:UserWarning")
-@pytest.mark.parametrize("function", functions(), ids=name_of)
-def test_bad_values_are_refused_by_name_within_a_second(function, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # a text may name a file
-    monkeypatch.setenv("GDLN_RESULTS", str(tmp_path))
-    good, right = calls(tmp_path)[function], RIGHT.get(name_of(function), RIGHT.get(function.__name__, ()))
-    wrong = [line for line in walk.faults(function, good) if not line.startswith(tuple(right))]
-    assert not wrong, "\n".join(wrong)
-
-
-@pytest.mark.parametrize(
-    "form", [walk.strided, walk.read_only, np.ndarray.tolist, torch.as_tensor], ids=lambda f: f.__name__
-)
-@pytest.mark.parametrize("function", [f for f in functions() if f is not sweep.sweep], ids=name_of)
-def test_the_same_numbers_in_another_form_give_the_same_result_and_are_left_alone(function, form, tmp_path):
-    start, again = calls(tmp_path)[function], calls(tmp_path)[function]
-    other = {name: walk.in_another_form(value, form) for name, value in again.items()}
-    for value in start.values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-    for a, b in zip(walk.numbers(function(**start)), walk.numbers(function(**other)), strict=True):
-        np.testing.assert_allclose(np.asarray(a, dtype=float), np.asarray(b, dtype=float), rtol=1e-12)
+pytestmark = pytest.mark.filterwarnings("ignore:.*points failed:UserWarning")
+test_bad_values_are_refused_by_name, test_other_forms_change_nothing = walk.over(MODULES, calls, APART, RIGHT)

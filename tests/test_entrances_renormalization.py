@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from gdln.data import regression
 from gdln.renormalization import gates, generalisation, kernels, patches, posterior, saddle, scalar
@@ -33,7 +32,9 @@ def calls():
     return {
         gates.ClusterGates: dict(centres=X[:2], bandwidth=1.0),
         gates.PlaneGates: dict(directions=X[:2], thresholds=np.zeros(2), slope=2.0, allow_silent=True),
-        gates.by_task: dict(tasks=np.array([0, 1]), masks=np.eye(2, dtype=bool), allow_silent=False),
+        gates.by_task: dict(
+            tasks=np.array([0, 1]), masks=np.eye(2, dtype=bool), bottom_up=np.ones((2, 2)), allow_silent=False
+        ),
         gates.check_active: dict(G=G, allow_silent=False),
         gates.clusters: dict(X=X, n_gates=2, rng=rng, bandwidth=1.0, n_starts=2),
         gates.constant: dict(X=X),
@@ -88,18 +89,10 @@ def calls():
     }
 
 
-def name_of(function):
-    return f"{function.__module__.split('.')[-1]}.{function.__name__}"
-
-
-def functions():
-    found = [vars(module)[name] for module in MODULES for _, name in walk.public([module])]
-    return sorted((f for f in found if f.__name__ not in APART), key=name_of)
-
-
 #: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
 RIGHT = {
     "gates.PlaneGates": ("slope = inf",),
+    "gates.by_task": ("bottom_up = None passed",),
     "gates.clusters": ("bandwidth = None",),
     "gates.random_planes": ("slope = inf", "threshold = -1 "),
     "generalisation.along_widths": ("widths = [10.0, 10.0, 10.0]",),
@@ -123,25 +116,5 @@ RIGHT = {
     "scalar.solve_linear": ("widths = [10.0, 10.0, 10.0]",),
 }
 
-
-@pytest.mark.filterwarnings("ignore::gdln.renormalization.chains.SamplingWarning")
-@pytest.mark.parametrize("function", functions(), ids=name_of)
-def test_bad_values_are_refused_by_name_within_a_second(function):
-    right = RIGHT.get(name_of(function), ())
-    wrong = [line for line in walk.faults(function, calls()[function]) if not line.startswith(tuple(right))]
-    assert not wrong, "\n".join(wrong)
-
-
-@pytest.mark.filterwarnings("ignore::gdln.renormalization.chains.SamplingWarning")
-@pytest.mark.parametrize(
-    "form", [walk.strided, walk.read_only, np.ndarray.tolist, torch.as_tensor], ids=lambda f: f.__name__
-)
-@pytest.mark.parametrize("function", functions(), ids=name_of)
-def test_the_same_numbers_in_another_form_give_the_same_result_and_are_left_alone(function, form):
-    start, again = calls()[function], calls()[function]
-    other = {name: walk.in_another_form(value, form) for name, value in again.items()}
-    for value in start.values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-    for a, b in zip(walk.numbers(function(**start)), walk.numbers(function(**other)), strict=True):
-        np.testing.assert_allclose(np.asarray(a, dtype=float), np.asarray(b, dtype=float), rtol=1e-12)
+pytestmark = pytest.mark.filterwarnings("ignore::gdln.renormalization.chains.SamplingWarning")
+test_bad_values_are_refused_by_name, test_other_forms_change_nothing = walk.over(MODULES, calls, APART, RIGHT)

@@ -136,7 +136,7 @@ def integrated_error(t, ntk, e0, n_samples=None):
 
 def frozen_inputs(weights, gains, X):
     r"""Input of every layer, :math:`a^0..a^{L-1}`, of one finite network: a list of arrays (n, width)."""
-    return _passes(weights, gains, X)[0]
+    return _passes(weights, gains, X)[2]
 
 
 def predicted_changes(weights, gains, X, E):
@@ -170,11 +170,11 @@ def predicted_changes(weights, gains, X, E):
     Statement of Boopathy and Fiete (2022), derived in the chapter "How the weights of a wide network move". With
     the learning rate in ``E`` the formula is exact for the first step and at every time for one layer.
     """
-    inputs, masks = _passes(weights, gains, X)
+    weights, gains, inputs, masks = _passes(weights, gains, X)
     E = checks.array("E", E, shape=(len(inputs[0]), len(weights[-1])))
     signal, changes = E, []
     for l in range(len(weights) - 1, -1, -1):
-        W, a = np.asarray(weights[l]), inputs[l]
+        W, a = weights[l], inputs[l]
         scale = gains[l] / np.sqrt(W.shape[1])
         changes.append(-scale / len(E) * (signal.T @ a))
         if l:
@@ -216,7 +216,7 @@ def hebbian_gram(inputs, E, signal_kernel, gain):
 
 
 def _passes(weights, gains, X):
-    """Inputs of all layers and the ReLU masks between them."""
+    """Weights and gains as arrays, inputs of all layers and the ReLU masks between them."""
     a = checks.array("X", X, ndim=2)
     checks.need(
         len(checks.instance("weights", weights, (list, tuple, np.ndarray))) > 0,
@@ -224,14 +224,15 @@ def _passes(weights, gains, X):
         "at least one layer",
         weights,
     )
-    n_in = a.shape[1]
+    layers, n_in = [], a.shape[1]
     for l, W in enumerate(weights):
-        n_in = len(checks.array(f"weights[{l}]", W, shape=("n_out", n_in)))
-    found = checks.array("gains", gains, ndim=1)
-    checks.need(len(found) == len(weights), "gains", f"one gain a layer for {len(weights)} layers", gains)
+        layers.append(checks.array(f"weights[{l}]", W, shape=("n_out", n_in)))
+        n_in = len(layers[-1])
+    gains = checks.array("gains", gains, ndim=1)
+    checks.need(len(gains) == len(layers), "gains", f"one gain a layer for {len(layers)} layers", gains)
     inputs, masks = [a], []
-    for W, g in zip(weights[:-1], gains[:-1], strict=True):
-        z = g / np.sqrt(W.shape[1]) * (inputs[-1] @ np.asarray(W).T)
+    for W, g in zip(layers[:-1], gains[:-1], strict=True):
+        z = g / np.sqrt(W.shape[1]) * (inputs[-1] @ W.T)
         masks.append(z > 0)
         inputs.append(np.maximum(z, 0))
-    return inputs, masks
+    return layers, gains, inputs, masks

@@ -174,9 +174,11 @@ class Features:
     def __post_init__(self):
         _one_hidden_layer(self.net)
         W = checks.array("W", self.W, shape=("M", self.net.width))
-        checks.array("b", self.b, shape=(len(W),))
+        b = checks.array("b", self.b, shape=(len(W),))
         V = checks.array("V", self.V, shape=(len(W), "k"))
-        checks.array("c", self.c, shape=(V.shape[1],))
+        c = checks.array("c", self.c, shape=(V.shape[1],))
+        for name, value in (("W", W), ("b", b), ("V", V), ("c", c)):
+            object.__setattr__(self, name, value)
 
     def __call__(self, z):
         """Values, shape (n, k), and Jacobians, shape (n, k, d), at points of shape (n, d)."""

@@ -91,6 +91,8 @@ def prepare(task, part=None, fraction=0.3):
         For :func:`train` and :func:`baseline`.
     """
     checks.instance("task", task, Task)
+    checks.array("task.Y", task.Y, shape=(len(task.X), "n_outputs"))
+    checks.array("task.Y_test", task.Y_test, shape=(len(task.X_test), "n_outputs"))
     fraction = checks.positive("fraction", fraction)
     part = FullyConnected(1, "erf") if part is None else checks.instance("part", part, FullyConnected)
     limit = architecture.limit_kernels(Bottleneck(part, part, 1), np.vstack([task.X, task.X_test]), task.X)

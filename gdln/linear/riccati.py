@@ -250,7 +250,8 @@ def kernel_distance(moments, reference=0):
     is half the squared norm of the difference of the two kernels, each over its norm.
     """
     checks.instance("moments", moments, Moments)
-    A, B = moments.inputs, moments.outputs
+    A = checks.array("moments.inputs", moments.inputs, ndim=3)
+    B = checks.array("moments.outputs", moments.outputs, ndim=3)
     reference = checks.count("reference", reference, least=-len(A), most=len(A) - 1)
 
     def square(A, B):

@@ -174,12 +174,14 @@ class MLP(nn.Module):
             )
 
     def forward(self, x, all_layers=False):
-        """Outputs, shape (..., n_outputs), for inputs of shape (..., n_inputs).
+        """Outputs, shape (..., n_outputs), for inputs of shape (..., n_inputs) in the type of the weights.
 
         With ``all_layers`` the list of every layer's activity, the output last.
         """
+        if x.dtype != self.weights[0].dtype:
+            raise TypeError(f"x needs the type of the weights, {self.weights[0].dtype}, got {x.dtype}")
         if x.shape[-1] != self.widths[0]:
-            raise ValueError(f"inputs must have {self.widths[0]} columns, got shape {tuple(x.shape)}")
+            raise ValueError(f"x needs {self.widths[0]} columns, got shape {tuple(x.shape)}")
         layers = []
         for l, W in enumerate(self.weights):
             x = x @ W.mT

@@ -57,6 +57,8 @@ def half_squared_error(outputs, Y):
         checks.need(Y.keys() >= outputs.keys(), "Y", f"targets of the nodes {sorted(outputs)}", Y)
         return sum(half_squared_error(outputs[node], Y[node]) for node in outputs)
     checks.instance("outputs", outputs, torch.Tensor), checks.instance("Y", Y, torch.Tensor)
+    if outputs.is_complex() or Y.is_complex():
+        raise TypeError(f"outputs and Y need real numbers, got {outputs.dtype} and {Y.dtype}")
     if outputs.shape != Y.shape:  # else they would be broadcast against each other
         checks.need(False, "Y", f"the shape of the outputs, {tuple(outputs.shape)}", Y)
     checks.need(outputs.ndim > 0 and len(outputs) > 0, "outputs", "at least one sample", outputs)
@@ -73,10 +75,15 @@ def cross_entropy(outputs, labels):
     """
     checks.instance("outputs", outputs, torch.Tensor), checks.instance("labels", labels, torch.Tensor)
     checks.need(outputs.ndim == 2 and len(outputs) > 0, "outputs", "shape (n, n_classes)", outputs)
+    if not outputs.is_floating_point():
+        raise TypeError(f"outputs needs floating-point numbers, got {outputs.dtype}")
     if labels.dtype != torch.int64:
         raise TypeError(f"labels needs int64 class numbers, got {labels.dtype}")
     checks.need(labels.shape == outputs.shape[:1], "labels", f"shape ({len(outputs)},)", labels)
-    return torch.nn.functional.cross_entropy(outputs, labels)
+    try:
+        return torch.nn.functional.cross_entropy(outputs, labels)
+    except IndexError as error:
+        raise ValueError(f"labels needs class numbers below {outputs.shape[1]}, got: {error}") from error
 
 
 def minibatches(n, batch_size, generator):

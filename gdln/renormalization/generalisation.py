@@ -55,6 +55,7 @@ def along_widths(task, gates, *, widths, sigma2=1.0, temperature=0.0, depth=1):
         :func:`gdln.sweep.sweep`.
     """
     G, G_new = _values(task, gates)
+    checks.finite("task.y_new", task.y_new)
     kernel = GatedKernel.from_inputs(task.X, G, sigma2=sigma2, depth=depth)
     widths = checks.array("widths", widths, ndim=1, finite=False, above=0)
     wide_first = [np.inf, *sorted((float(N) for N in widths if not np.isposinf(N)), reverse=True)]

@@ -1,8 +1,6 @@
 """Every public function of the race and of linear networks refuses bad input by the argument's name, and at once."""
 
 import numpy as np
-import pytest
-import torch
 
 from gdln.linear import modes, riccati, simulation
 from tests import test_entrances as walk
@@ -54,11 +52,18 @@ def calls():
 
 #: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
 RIGHT = {
-    f"modes.{name}": tuple(f"{argument} = array([[[[" for argument in ("a", "s", "a0", "b1", "b2"))  # any shape
-    for name in (
-        "mode_strength", "mode_time", "chain_weights", "mode_strength_unbalanced", "depth_time", "depth_strength",
-    )
-} | {
+    # any shape
+    **{
+        f"modes.{name}": tuple(f"{argument} = array([[[[" for argument in arguments)
+        for name, arguments in {
+            "mode_strength": ("s", "a0"),
+            "mode_time": ("a", "s", "a0"),
+            "chain_weights": ("s", "b1", "b2"),
+            "mode_strength_unbalanced": ("s", "a0"),
+            "depth_time": ("a", "s", "a0"),
+            "depth_strength": ("s", "a0"),
+        }.items()
+    },
     "modes.modes": ("rank = None passed",),
     "riccati.kernel_distance": ("reference = -1 passed",),  # the last time
     "riccati.lambda_balanced_weights": ("imbalance = -1 passed",),
@@ -69,32 +74,4 @@ RIGHT = {
     "simulation.simulate_chain": ("s = -1 passed",),
 }  # fmt: skip
 
-
-def name_of(function):
-    return f"{function.__module__.split('.')[-1]}.{function.__name__}"
-
-
-def functions():
-    found = [vars(module)[name] for module in MODULES for _, name in walk.public([module])]
-    return sorted((f for f in found if f.__name__ not in APART), key=name_of)
-
-
-@pytest.mark.parametrize("function", functions(), ids=name_of)
-def test_bad_values_are_refused_by_name_within_a_second(function):
-    right = tuple(RIGHT.get(name_of(function), ()))
-    wrong = [line for line in walk.faults(function, calls()[function]) if not line.startswith(right or "\0")]
-    assert not wrong, "\n".join(wrong)
-
-
-@pytest.mark.parametrize(
-    "form", [walk.strided, walk.read_only, np.ndarray.tolist, torch.as_tensor], ids=lambda f: f.__name__
-)
-@pytest.mark.parametrize("function", functions(), ids=name_of)
-def test_the_same_numbers_in_another_form_give_the_same_result_and_are_left_alone(function, form):
-    start, again = calls()[function], calls()[function]
-    other = {name: walk.in_another_form(value, form) for name, value in again.items()}
-    for value in start.values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-    for a, b in zip(walk.numbers(function(**start)), walk.numbers(function(**other)), strict=True):
-        np.testing.assert_allclose(np.asarray(a, dtype=float), np.asarray(b, dtype=float), rtol=1e-12)
+test_bad_values_are_refused_by_name, test_other_forms_change_nothing = walk.over(MODULES, calls, APART, RIGHT)
