@@ -1,5 +1,6 @@
-"""The book's sources read well in a diff: one sentence a line."""
+"""The book's sources read well in a diff, and assert through claims alone."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,29 @@ def test_every_page_has_one_sentence_a_line():
     command = [sys.executable, ROOT / "scripts" / "one_sentence_a_line.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def asserts(text):
+    """Return the assert statements in the code cells of a page."""
+    import jupytext
+
+    cells = [cell.source for cell in jupytext.reads(text, fmt="md:myst").cells if cell.cell_type == "code"]
+    nodes = [node for cell in cells for node in ast.walk(ast.parse(cell))]
+    return [ast.unparse(node) for node in nodes if isinstance(node, ast.Assert)]
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "book").rglob("*.md")), ids=lambda page: page.stem)
+def test_no_cell_asserts_what_the_ledger_does_not_show(page):
+    assert not asserts(page.read_text(encoding="utf-8"))
+
+
+def test_a_raw_assert_is_found_in_every_cell_and_nowhere_else():
+    head = "---\nkernelspec:\n  display_name: Python 3\n  name: python3\n---\n\nWe assert this.\n\n"
+    cell = (
+        "```{code-cell} ipython3\n---\ntags: [hide-input]\n---\nfor k in range(3):\n    assert k < 3\n```\n"
+    )
+    page = f"{head}```python\nassert False\n```\n\n{cell}"
+    assert asserts(page) == ["assert k < 3"] and asserts(f"{page}\nMore.\n\n{cell}") == ["assert k < 3"] * 2
 
 
 @pytest.mark.parametrize(

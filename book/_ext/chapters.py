@@ -54,6 +54,9 @@ def _isolate(app, config):
     for name in PERSONAL:
         os.environ.pop(name, None)
     os.environ["PYTHONUTF8"] = "1"
+    # Large blocks go back to the system when they are freed. Left to itself glibc keeps them, and as torch asks for
+    # aligned ones it finds many of them too small again: one same chapter held 0.4 or 1.0 GB, by chance.
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**22))
     folders = {"IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib", "XDG_CACHE_HOME": "cache"}
     for name, folder in {**folders, "JUPYTER_RUNTIME_DIR": "runtime"}.items():
         (home / folder).mkdir(exist_ok=True)
