@@ -25,6 +25,21 @@ def test_values_and_slopes_are_those_of_the_formula(name):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slopes_are_derivatives_of_the_values(name):
+    both, step = ACTIVATIONS[name].both, 1e-5
+    u = np.linspace(-4, 4, 801) + 1e-3  # off the kinks
+    difference = (both(u + step)[0] - both(u - step)[0]) / (2 * step)
+    assert np.abs(both(u)[1] - difference).max() < 1e-8
+
+
+@pytest.mark.parametrize("name", ["softplus", "tanh"])
+def test_smooth_activations_do_not_overflow(name):
+    with np.errstate(all="raise", under="ignore"):
+        value, slope = ACTIVATIONS[name].both(np.array([-1e4, 1e4]))
+    assert np.all(np.isfinite(value)) and np.all(np.isfinite(slope))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_slope_is_a_new_array_that_may_be_overwritten(name):
     u = U.copy()
     value, slope = ACTIVATIONS[name].both(u)

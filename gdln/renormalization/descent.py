@@ -13,8 +13,21 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from gdln import checks
 from gdln.renormalization.scale import lowest_minimum
 
-MM_STEPS = 2  # majorise-minimise steps before L-BFGS, from a cold start
-MEMORY_PAIRS = 60  # curvature pairs L-BFGS keeps
+MM_STEPS = 2  # majorise-minimise steps before L-BFGS, from a cold start: they go far, but converge slowly
+MEMORY_PAIRS = (
+    60  # curvature pairs L-BFGS keeps: vectors are small here, and an evaluation is a factorisation
+)
+CURVED = 1e-12  # cosine of a step and its change of slope below which the pair is rounding, and would spoil the memory
+JITTER = 1e-10  # of the mean diagonal: far above rounding, far below what data of any noise can tell
+LONGEST = (
+    2.0  # first step of a coordinate: one is the unit of the entropy's curvature, and further no model holds
+)
+SHORTEST = 1e-10  # step at which a search gives up: the square root of rounding, squared again by the slope
+DECREASE, FLATTER = (
+    1e-4,
+    0.9,
+)  # Wolfe's usual constants: share of the promised decrease, and of the slope that may stay
+ROUNDING = 1e-13  # of the action, a sum of some hundred logarithms and squares with 1e-16 each
 SPREAD = 18.0  # of the logarithms on a factor's diagonal; an inverse would then be rounding errors
 FARTHEST = 50.0  # logarithm of a diagonal entry in natural units: the search steps back beyond it
 BLURRED = 1e-4  # a rounding error above this excuses nothing; below, it is less than the theory's own 1/N
@@ -55,7 +68,7 @@ def descend(problem, theta, memory=(), *, majorise_only=False, tolerance=1e-9, m
             break
         failed = False
         s, z = new.theta - point.theta, new.g - point.g
-        if s @ z > 1e-12 * np.sqrt((s @ s) * (z @ z)):
+        if s @ z > CURVED * np.sqrt((s @ s) * (z @ z)):
             memory = [*memory[1 - MEMORY_PAIRS :], (s, z)]
         point = new
         history.append(point.action)
@@ -303,7 +316,7 @@ class Problem:
                 f"the kernel is singular at T = 0: its rank is {rank} for {len(K)} data points, and the capacity of "
                 f"these gates and inputs is {self.kernel.capacity()}; use T > 0, fewer points, or more gates"
             )
-        return 1e-10 * np.trace(K) / len(K)
+        return JITTER * np.trace(K) / len(K)
 
     def majorise(self, point):
         """One sweep, for finite widths: exact minima of the upper layers, then of the majorant in the first."""
@@ -375,21 +388,22 @@ def _search(problem, point, direction, max_evaluations):
     if slope >= 0:
         return None
     # what rounding makes of an action: the sum's, and that of the data term in a badly conditioned kernel
-    step, noise = 1.0, max(1e-13 * (abs(point.f) + 1.0), point.rounding)
+    step, noise = 1.0, max(ROUNDING * (abs(point.f) + 1.0), point.rounding)
     longest = np.abs(direction).max()
-    if longest > 2.0:
-        step = 2.0 / longest
-    while step > 1e-10 and problem.evaluations < max_evaluations:
+    if longest > LONGEST:
+        step = LONGEST / longest
+    while step > SHORTEST and problem.evaluations < max_evaluations:
         new = problem.evaluate(point.theta + step * direction)
         if new is not None:
             new_slope = new.g @ direction
-            if new.f <= point.f + 1e-4 * step * slope:
+            if new.f <= point.f + DECREASE * step * slope:
                 return new
-            if new.f <= point.f + noise and abs(new_slope) <= 0.9 * abs(slope):
+            if new.f <= point.f + noise and abs(new_slope) <= FLATTER * abs(slope):
                 return new
+            # to the minimum of the parabola through both values and the first slope, which far off is no guide
             curvature = 2 * (new.f - point.f - step * slope) / step**2
             step = np.clip(-slope / curvature if curvature > 0 else 0.5 * step, 0.1 * step, 0.5 * step)
-        else:
+        else:  # no value to interpolate: the point was outside of what can be factorised
             step *= 0.2
     return None
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from gdln.activations import Activation
-from gdln.convergence import certificates, flow
+from gdln.activations import ACTIVATIONS, Activation
+from gdln.convergence import certificates, features, flow
+from gdln.data import tasks
 
 GRAM = np.array([[5.0, 2.0], [2.0, 2.0]])  # eigenvalues 1 and 6, the longer row of norm root 29
 #: Value and slope differ, the interval has two ends, and no constant is one.
@@ -142,3 +143,71 @@ def test_the_chernoff_bound_refuses_what_it_does_not_hold_for(change, name):
     arguments = {"n_features": 10, "lam": 0.1, "n": 16, "bound": 2.0, "shortfall": 0.5} | change
     with pytest.raises((ValueError, TypeError), match=f"^{name} needs"):
         certificates.chernoff_failure(**arguments)
+
+
+def test_chernoff_and_the_number_of_features_are_inverse():
+    needed = certificates.features_needed(0.1, 16, 2.0, 0.5, 0.01)
+    assert certificates.chernoff_failure(needed, 0.1, 16, 2.0, 0.5) <= 0.01
+    assert certificates.chernoff_failure(needed - 2, 0.1, 16, 2.0, 0.5) > 0.01
+
+
+def test_dependent_inputs_have_an_eigenvalue_of_exactly_zero_and_no_certificate():
+    rng = np.random.default_rng(0)
+    phi = features.linear_features(tasks.sphere(16, 4, rng))
+    c, W = flow.draw_units(20, 4, rng)
+    assert certificates.smallest_eigenvalue(phi @ phi.T) == 0
+    certificate = certificates.certify(phi @ phi.T, W @ phi.T, c, np.ones(16), "sine")
+    assert not certificate and "singular" in certificate.reason and certificate.rate == 0
+
+
+def test_theorem_b_returns_the_largest_fraction():
+    rng = np.random.default_rng(0)
+    phi = features.linear_features(tasks.sphere(8, 12, rng))
+    c, W = flow.draw_units(200, 12, rng, 500.0)
+    h0 = W @ phi.T
+    certificate = certificates.certify(phi @ phi.T, h0, c, rng.uniform(-1, 1, 8), "relu")
+    assert certificate.theorem == "B"
+
+    def share(radius):
+        return np.mean(h0 >= radius, axis=0).min()
+
+    at_one = certificate.radius * certificate.fraction
+    assert share(certificate.radius) >= certificate.fraction
+    larger = certificate.fraction + np.arange(1, 40) / 200
+    assert all(share(at_one / p) < p for p in larger)
+
+
+def test_an_activation_may_be_given_by_its_name():
+    h0, c, y = hand_made(2.98, "mean_field")
+    for function, *args in ((certificates.certify, GRAM, h0, c, y), (certificates.rate_bound, GRAM, h0, c)):
+        np.testing.assert_equal(function(*args, "relu"), function(*args, ACTIVATIONS["relu"]))
+        with pytest.raises(ValueError, match="activation needs one of"):
+            function(*args, "cube")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"c": np.zeros(4)}, "one size"),
+        ({"c": np.array([1.0, -1.0, 1.0, -2.0])}, "one size"),
+        ({"scaling": "standard"}, "scaling"),
+        ({"gram": np.eye(3)}, "shape"),
+        ({"gram": -np.eye(2)}, "gram needs eigenvalues of at least zero"),
+        ({"gram": np.triu(np.ones((2, 2)))}, "symmetric"),
+        ({"y": np.full(2, np.nan)}, "finite"),
+    ],
+)
+def test_certificates_refuse_what_they_cannot_certify(change, message):
+    h0, c, y = hand_made(2.98, "mean_field")
+    arguments = {"gram": GRAM, "h0": h0, "c": c, "y": y, "activation": PROBE} | change
+    with pytest.raises(ValueError, match=message):
+        certificates.certify(**arguments)
+
+
+def test_numbers_of_units_and_features_refuse_what_no_number_gives():
+    with pytest.raises(ValueError, match="^lam needs"):
+        certificates.features_needed(0.0, 16, 2.0, 0.5, 0.1)
+    with pytest.raises(ValueError, match="accuracy"):
+        certificates.units_needed(10, 0.0, 0.1)
+    with pytest.raises(ValueError, match="^rate needs"):
+        certificates.ball_radius(np.eye(2), 1.0, 1.0, 1.0, 0.0)

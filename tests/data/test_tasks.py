@@ -124,3 +124,12 @@ def test_routing_task_lists_its_routes_and_averages_over_items():
 def test_impossible_requests_are_refused(call):
     with pytest.raises((ValueError, TypeError), match="needs? "):
         call()
+
+
+def test_four_points_are_balanced_and_not_linearly_separable_in_the_mean():
+    X, y = tasks.four_points(20000, 5, np.random.default_rng(0))
+    assert abs(y.mean()) < 4 / np.sqrt(20000)
+    assert np.abs(X.T @ y / 20000).max() < 4 / np.sqrt(20000)
+    assert np.array_equal(y, X[:, 0] ** 2 - X[:, 1] ** 2)
+    with pytest.raises(ValueError, match="d needs a whole number of at least 2"):
+        tasks.four_points(3, 1, np.random.default_rng(0))
