@@ -15,9 +15,7 @@ $(VENV)/done: FORCE
 FORCE:
 
 book: $(VENV)/done  ## build the book strictly and say where it is; V=1 shows all it does
-	@{ mkdir -p _build && test -w _build; } 2>/dev/null || { echo "$(CURDIR)/_build cannot be written: build in a copy that you may write to"; exit 1; }
-	@start=$$(date +%s); PYTHONUTF8=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/jupyter-book build . -W -n --keep-going $(if $(V),,-q) \
-	  && echo "The book is at $(CURDIR)/_build/html/index.html ($$(( $$(date +%s) - start )) s)"
+	@$(BIN)/python -X utf8 scripts/book.py $(if $(V),--verbose)
 
 test: lint book  ## library, notebooks, book and browser, with pytest's own summary and the slowest twenty
 	@$(BIN)/python -m tests.chromium

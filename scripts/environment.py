@@ -6,7 +6,8 @@
 
 On Linux the package index serves PyTorch with GPU packages; its CPU build comes from PyTorch's own index. Where that
 cannot be reached, the index that pip is set up with serves PyTorch, and a line says so. uv is used where it is
-installed and can reach the CPU build. Interrupted, or run again, it does what is missing.
+installed and can reach the CPU build. Interrupted, or run again, it does what is missing; with another Python than
+the environment has, it makes the environment anew.
 """
 
 import argparse
@@ -24,10 +25,11 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 OLDEST = (3, 11)
 
 
-def fingerprint(torch):
-    """Return what an environment is made from, as a word: lock, package and the choice of PyTorch."""
+def fingerprint(torch, version=sys.version_info[:2]):
+    """Return what an environment is made from, as a word: lock, package, the choice of PyTorch and Python's series."""
     parts = [(ROOT / name).read_bytes() for name in ("requirements.lock", "pyproject.toml", "setup.py")]
-    return hashlib.sha256(b"\0".join([*parts, torch.encode(), str(ROOT).encode()])).hexdigest()[:16]
+    parts += [str(part).encode() for part in (torch, ROOT, version)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def pinned(name):
@@ -68,14 +70,49 @@ def installers(python, torch, system, uv):
     return [*ways, ("installing with pip", cpu_first), (said, [[*pip, *wanted]])]
 
 
+def usable(python):
+    """Tell whether an environment's interpreter runs, is of the series of this one, and has pip."""
+    asked = [str(python), "-c", "import pip, sys; print(*sys.version_info[:2])"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True)
+    except OSError:
+        return False
+    return done.returncode == 0 and done.stdout.split() == [str(part) for part in sys.version_info[:2]]
+
+
+def installed(folder, names="*"):
+    """Return what an environment's packages say of themselves, a folder each."""
+    place = "Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages"
+    return list(folder.glob(f"{place}/{names}.dist-info"))
+
+
+def repair(folder):
+    """Forget the packages whose installation was cut off: without its record, pip and uv take one for installed."""
+    for metadata in installed(folder):
+        if not (metadata / "RECORD").is_file():
+            shutil.rmtree(metadata)
+
+
 def main():
     """Make or complete the environment; say one line a step."""
+    try:
+        make(arguments())
+    except KeyboardInterrupt:
+        sys.exit("Stopped. What is installed is kept: the next run goes on from here.")
+
+
+def arguments():
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--torch", choices=("cpu", "cuda"), default="cpu", help="which build of PyTorch")
     parser.add_argument("--folder", type=Path, default=ROOT / ".venv", help="where the environment goes")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def make(options):
+    """Make or complete the environment."""
     done = options.folder / "done"
     mark = fingerprint(options.torch)
     if done.is_file() and done.read_text().strip() == mark:
@@ -89,9 +126,13 @@ def main():
     start = time.monotonic()
     python = options.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     try:
-        if not python.exists():
+        if not usable(python):
             print(f"Environment in {options.folder.name}: about 2 minutes and 450 MB of packages", flush=True)
-        venv.create(options.folder, with_pip=True)
+            venv.create(options.folder, with_pip=True, clear=(options.folder / "pyvenv.cfg").is_file())
+        repair(options.folder)
+        if options.torch == "cuda" and installed(options.folder, "torch-*+cpu"):
+            # the lock's version is there already, as the build without GPU: nothing would be installed
+            subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", "torch"], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         sys.exit(
             f"The environment {options.folder} cannot be made: {error} (Debian: apt install python3-venv)"

@@ -109,6 +109,11 @@ def test_the_lock_holds_names_and_versions_and_nothing_else():
     assert lines[2:] == sorted(lines[2:], key=lambda line: line.partition("==")[0])
 
 
+#: Jupyter Book's own command, and what `make book` runs in its place.
+BUILD = (Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "-n", "--keep-going", "-q")
+SCRIPT = (sys.executable, "-X", "utf8", "scripts/book.py")
+
+
 class Book:
     """The small book in a folder of its own."""
 
@@ -122,7 +127,7 @@ class Book:
                 ignore=shutil.ignore_patterns("__pycache__"),
             )
         (self.folder / "scripts").mkdir()
-        for name in ("_config.yml", "requirements.lock", "scripts/make_notebooks.py"):
+        for name in ("_config.yml", "requirements.lock", "scripts/make_notebooks.py", "scripts/book.py"):
             shutil.copy(ROOT / name, self.folder / name)
         self.restore()
 
@@ -164,7 +169,7 @@ class Book:
         parts += [{"caption": "Back", "chapters": [{"file": "book/ledger"}, {"file": "book/execution"}]}]
         self.write("_toc.yml", yaml.safe_dump({"format": "jb-book", "root": "book/index", "parts": parts}))
 
-    def start(self, **environment):
+    def start(self, command=BUILD, **environment):
         """Start a build."""
         kept = {
             k: v
@@ -178,15 +183,6 @@ class Book:
             "TZ": "Pacific/Honolulu",
             "PYTHONPATH": str(self.folder),
         }
-        command = [
-            Path(sys.executable).with_name("jupyter-book"),
-            "build",
-            ".",
-            "-W",
-            "-n",
-            "--keep-going",
-            "-q",
-        ]
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -196,19 +192,19 @@ class Book:
             text=True,
         )
 
-    def start_and_wait(self):
+    def start_and_wait(self, command=BUILD):
         """Start a build and return it when it is in the middle of the third chapter."""
         reached = self.home / "reached"
         reached.unlink(missing_ok=True)
-        process = self.start(SLEEP=str(reached))
+        process = self.start(command, SLEEP=str(reached))
         while not reached.exists():
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.1)
         return process
 
-    def build(self, **environment):
+    def build(self, command=BUILD, **environment):
         """Build; returns what was printed and the chapters that ran."""
-        process = self.start(**environment)
+        process = self.start(command, **environment)
         said = process.communicate(timeout=300)[0]
         self.ran = re.findall(r"^ *\d+ of \d+   book/(\w+)   \d+ s", said, re.M)
         self.code, self.said = process.returncode, said
@@ -306,10 +302,11 @@ def test_a_touched_chapter_keeps_its_claims(book):
 
 
 @pytest.mark.slow
-def test_a_build_stopped_in_the_middle_goes_on_where_it_was(sources):
+@pytest.mark.parametrize("command", [BUILD, SCRIPT], ids=["jupyter-book", "the script"])
+def test_a_build_stopped_in_the_middle_goes_on_where_it_was(sources, command):
     book = sources
-    book.write("gdln/value.py", "VALUE = 1.25  # another library\n")
-    process = book.start_and_wait()
+    book.write("gdln/value.py", f"VALUE = 1.25  # another library for {Path(command[0]).name}\n")
+    process = book.start_and_wait(command)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=120)[0]
     assert process.returncode != 0 and "Traceback" not in said, said
@@ -439,6 +436,71 @@ def test_a_file_of_claims_that_is_not_there_is_one_sentence(book):
     said = book.build()
     assert book.code != 0 and "Traceback" not in said
     assert "book/claims: part/more.yml cannot be read: No such file or directory" in said
+
+
+@pytest.fixture
+def project(book):
+    """The small book with what `make book` needs, an environment that is ready, and no trace of git."""
+    for name in ("Makefile", "pyproject.toml", "setup.py", "scripts/environment.py"):
+        shutil.copy(ROOT / name, book.folder / name)
+    (book.folder / ".venv").mkdir(exist_ok=True)
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        if Path(sys.prefix, name).exists() and not (book.folder / ".venv" / name).exists():
+            (book.folder / ".venv" / name).symlink_to(Path(sys.prefix, name))
+    ask = (
+        "import sys; sys.path.insert(0, 'scripts'); import environment; print(environment.fingerprint('cpu'))"
+    )
+    mark = subprocess.run(
+        [sys.executable, "-c", ask], cwd=book.folder, capture_output=True, text=True, check=True
+    )
+    (book.folder / ".venv" / "done").write_text(mark.stdout)
+    assert " " in str(book.folder) and not (book.folder / ".git").exists()
+    return book
+
+
+MAKE = ("make", "book", f"PYTHON={sys.executable}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_book_says_where_the_book_is_and_with_v_all_it_does(project):
+    where = rf"The book is at {re.escape(str(project.folder))}/_build/html/index\.html \(\d+ s\)\n"
+    said = project.build(MAKE)
+    assert project.holds() == EVERY and re.fullmatch("writing 6 pages\n" + where, said)
+    project.write("gdln/value.py", "VALUE = 1.21\n")
+    said = project.build(MAKE)
+    chapters = [rf" +{n} of 3   book/{name}   \d+ s\n" for n, name in enumerate(CHAPTERS, 1)]
+    assert re.fullmatch("".join(chapters) + "writing 6 pages\n" + where, said), said
+    said = project.build((*MAKE, "V=1"))
+    assert project.code == 0 and "Running Sphinx" in said and "build succeeded" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_book_shows_a_failing_chapter_in_ten_lines(project):
+    cell = "\n".join(f"x{number} = {number}" for number in range(30)) + "\nx = 1 / 0\n"
+    project.change("book/second.md", "import os, sys, time", cell + "import os, sys, time")
+    said = project.build(MAKE)
+    assert project.code != 0 and "Traceback" not in said
+    lines = said.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("book/second failed: "))
+    assert lines[start] == "book/second failed: ZeroDivisionError: division by zero"
+    shown = [line for line in lines[start + 1 :] if line.startswith("    ")]
+    assert "    x = 1 / 0" in shown and "    x27 = 27" in shown and len(shown) <= 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "book/run.md"])
+def test_without_make_the_commands_on_the_page_are_those_of_the_makefile(project, page):
+    block = re.search(r"Without make.*?```sh\n(.*?)```", (ROOT / page).read_text(), re.S)[1]
+    environment, build, test = (line.partition("#")[0].strip() for line in block.splitlines())
+    makefile = " ".join((ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").split())
+    assert environment.removeprefix("python ") in makefile and build in makefile
+    assert set(test.split()) <= set(makefile.split())
+    python, *script = environment.split()
+    assert project.build((sys.executable, *script)) == "" and project.code == 0
+    project.build(build.split())
+    assert project.holds() == EVERY and "The book is at" in project.said
 
 
 @pytest.mark.slow

@@ -1,15 +1,110 @@
 """The script that makes the environment: which PyTorch it takes, and what it says when it cannot."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
-from environment import CPU_INDEX, fingerprint, installers  # noqa: E402
+from environment import CPU_INDEX, fingerprint, installed, installers, usable  # noqa: E402
+
+#: The package of the small project, which needs nothing to be built; it waits where a test wants to interrupt it.
+BACKEND = """\
+import os, time, zipfile
+from pathlib import Path
+
+def build_editable(folder, settings=None, metadata=None):
+    if "WAIT" in os.environ:
+        Path(os.environ["WAIT"]).touch()
+        time.sleep(100)
+    name = "book-1-py3-none-any.whl"
+    with zipfile.ZipFile(Path(folder, name), "w") as wheel:
+        wheel.writestr("book.pth", os.getcwd())
+        wheel.writestr("book-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: book\\nVersion: 1\\n")
+        wheel.writestr("book-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("book-1.dist-info/RECORD", "")
+    return name
+"""
+
+
+class Project:
+    """A small project with the real script and Makefile: three wheels lie in a folder, nothing else is asked for."""
+
+    def __init__(self, root):
+        self.root, self.venv, self.reached = root, root / ".venv", root / "reached"
+        (root / "scripts").mkdir(parents=True)
+        shutil.copy(ROOT / "scripts" / "environment.py", root / "scripts")
+        (root / "requirements.lock").write_text("small==1.0\ntorch==2.13.0\n")
+        (root / "pyproject.toml").write_text(
+            "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+        )
+        (root / "setup.py").touch()
+        (root / "backend.py").write_text(BACKEND)
+        for name, version in (("small", "1.0"), ("torch", "2.13.0+cpu"), ("torch", "2.13.0")):
+            self.wheel(name, version)
+
+    def wheel(self, name, version):
+        about, folder = f"{name}-{version}.dist-info", self.root / "wheels"
+        folder.mkdir(exist_ok=True)
+        with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{name}.py", f"version = {version!r}\n")
+            wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(
+                f"{about}/RECORD", f"{name}.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n"
+            )
+
+    def start(self, *options, **environment):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_", "PYTHON"))}
+        kept |= {
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": (self.root / "wheels").as_uri(),
+            "PIP_CONFIG_FILE": os.devnull,
+        }
+        return subprocess.Popen(
+            [sys.executable, self.root / "scripts" / "environment.py", *options],
+            env=kept | {"PATH": os.defpath, "HOME": str(self.root)} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *options):
+        process = self.start(*options)
+        said, complained = process.communicate(timeout=240)
+        return process.returncode, said, complained
+
+    def interrupt(self, signal_number):
+        """Start, and send a signal to all that runs once the project itself is being installed."""
+        self.reached.unlink(missing_ok=True)
+        (self.venv / "done").unlink(missing_ok=True)
+        process = self.start(WAIT=str(self.reached))
+        while not self.reached.exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        os.killpg(process.pid, signal_number)
+        said, complained = process.communicate(timeout=240)
+        return process.returncode, said, complained
+
+    def imports(self, *names):
+        code = f"import {', '.join(names)}, torch; print(torch.version)"
+        done = subprocess.run(
+            [self.venv / "bin" / "python", "-I", "-c", code], capture_output=True, text=True
+        )
+        return done.stdout.strip() or done.stderr
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return Project(tmp_path_factory.mktemp("made") / "a project")
 
 
 def test_on_linux_the_cpu_build_is_asked_for_first_and_the_usual_index_last():
@@ -66,3 +161,62 @@ def test_where_nothing_can_be_reached_pips_own_error_is_shown_and_nothing_counts
     assert "cannot be reached" in finished.stdout and "Installing failed" in finished.stderr
     assert "No matching distribution" in finished.stderr or "Could not find" in finished.stderr
     assert not (tmp_path / "venv" / "done").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there are no process groups to interrupt as a terminal does")
+def test_interrupted_it_says_so_and_the_next_run_goes_on_to_the_end(project):
+    code, said, complained = project.interrupt(signal.SIGINT)
+    assert code != 0 and complained == "Stopped. What is installed is kept: the next run goes on from here.\n"
+    assert said.startswith("Environment in .venv: about 2 minutes") and not (project.venv / "done").exists()
+    code, said, complained = project.run()
+    assert (code, complained) == (0, "") and "about 2 minutes" not in said
+    assert "the environment is ready" in said and project.imports("small", "backend") == "2.13.0+cpu"
+    assert project.run() == (0, "", "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there are no process groups to interrupt as a terminal does")
+def test_killed_cut_off_or_half_made_the_next_run_makes_it_whole(project):
+    def broken(breaks):
+        if not (project.venv / "done").exists():
+            assert project.run()[0] == 0
+        site = next(project.venv.glob("lib/python*/site-packages"))
+        (project.venv / "done").unlink()
+        breaks(site)
+        code, said, complained = project.run()
+        assert (code, complained) == (0, ""), complained
+        assert project.imports("small", "backend") == "2.13.0+cpu"
+        return said
+
+    def cut_off(site):
+        (site / "small.py").unlink()
+        (site / "small-1.0.dist-info" / "RECORD").unlink()
+
+    def without_pip(site):
+        shutil.rmtree(site / "pip")
+
+    assert project.interrupt(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert "about 2 minutes" not in broken(cut_off)
+    assert "about 2 minutes" in broken(without_pip)
+
+
+@pytest.mark.slow
+def test_the_build_with_gpu_packages_takes_the_place_of_the_one_without(project):
+    assert project.run()[0] == 0
+    (project.root / "wheels" / "torch-2.13.0+cpu-py3-none-any.whl").unlink()
+    assert project.imports("small") == "2.13.0+cpu"
+    code, said, complained = project.run("--torch", "cuda")
+    assert (code, complained) == (0, "") and project.imports("small") == "2.13.0"
+    project.wheel("torch", "2.13.0+cpu")
+
+
+def test_an_environment_of_another_python_is_not_taken_for_this_ones(tmp_path):
+    assert fingerprint("cpu", (3, 11)) != fingerprint("cpu", (3, 12))
+    python = tmp_path / "python"
+    for says, wanted in (("{} {}", True), ("{} 999", False), ("", False)):
+        python.write_text(f"#!/bin/sh\necho {says.format(*sys.version_info)}\n")
+        python.chmod(0o755)
+        assert usable(python) is wanted
+    assert usable(Path(sys.executable)) and not usable(tmp_path / "none")
+    assert installed(tmp_path) == []

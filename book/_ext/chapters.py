@@ -153,6 +153,11 @@ class Chapters:
                     code = "\n".join(code.splitlines()[first : first + 7])
         print(f"{page} failed: {message[:500]}", *code.splitlines(), sep="\n    ", flush=True)
 
+    @staticmethod
+    def announce(app, env):
+        """Print what comes after the chapters."""
+        print(f"writing {len(env.found_docs)} pages", flush=True)
+
     def finish(self, app, error):
         """Leave nothing behind that a page does not show, and no page that the book does not have."""
         myst_nb.sphinx_.create_client = self.create_client
@@ -194,5 +199,6 @@ def setup(app):
     app.add_event("chapter-outputs")
     app.connect("config-inited", _isolate, priority=200)
     app.connect("env-before-read-docs", chapters.count)
+    app.connect("env-check-consistency", chapters.announce)
     app.connect("build-finished", chapters.finish)
     return {"version": "1", "parallel_read_safe": False}
