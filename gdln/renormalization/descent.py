@@ -14,19 +14,14 @@ from gdln import checks
 from gdln.renormalization.scale import lowest_minimum
 
 MM_STEPS = 2  # majorise-minimise steps before L-BFGS, from a cold start: they go far, but converge slowly
-MEMORY_PAIRS = (
-    60  # curvature pairs L-BFGS keeps: vectors are small here, and an evaluation is a factorisation
-)
-CURVED = 1e-12  # cosine of a step and its change of slope below which the pair is rounding, and would spoil the memory
-JITTER = 1e-10  # of the mean diagonal: far above rounding, far below what data of any noise can tell
-LONGEST = (
-    2.0  # first step of a coordinate: one is the unit of the entropy's curvature, and further no model holds
-)
-SHORTEST = 1e-10  # step at which a search gives up: the square root of rounding, squared again by the slope
-DECREASE, FLATTER = (
-    1e-4,
-    0.9,
-)  # Wolfe's usual constants: share of the promised decrease, and of the slope that may stay
+MEMORY_PAIRS = 60  # curvature pairs L-BFGS keeps: vectors are short beside the factorisation they save
+CURVED = 1e-12  # cosine of a step and its change of slope; below, the pair is rounding and spoils the memory
+JITTER = 1e-10  # of the mean diagonal: far above the rounding that failed, far below noise that matters
+LONGEST = 2.0  # first step of a coordinate, in units of the entropy's curvature: diagonals grow exponentially
+SHORTEST = 1e-10  # step at which a search gives up: what it changes is lost in rounding
+# Wolfe's usual constants
+DECREASE = 1e-4  # least share of the decrease that the slope promises
+FLATTER = 0.9  # largest share of the slope that may stay
 ROUNDING = 1e-13  # of the action, a sum of some hundred logarithms and squares with 1e-16 each
 SPREAD = 18.0  # of the logarithms on a factor's diagonal; an inverse would then be rounding errors
 FARTHEST = 50.0  # logarithm of a diagonal entry in natural units: the search steps back beyond it
