@@ -9,7 +9,7 @@ from experiment import arguments, runs, save
 
 from gdln.convergence import experiments, features, flow
 from gdln.convergence.nets import ThreeLayerNetwork
-from gdln.data import images, tasks
+from gdln.data import images, regression, tasks
 from gdln.nets.training import gradient_descent
 
 
@@ -19,13 +19,9 @@ def four_points(seed, n, n_test=1000, d=20):
 
 
 def digit_parity(seed, n):
-    """Even against odd digits: n to train on, 1000 others to test, unit mean square pixel after centring."""
-    data = images.digits()
-    order = np.random.default_rng([seed, n]).permutation(len(data.X))
-    X, y = data.X[order], np.where(data.labels[order] % 2 == 0, 1.0, -1.0)
-    X = X - X[:n].mean(axis=0)
-    X = X / np.sqrt(np.mean(X[:n] ** 2))
-    return (X[:n], y[:n]), (X[n : n + 1000], y[n : n + 1000])
+    """Even against odd digits: n to train on, 1000 others to test."""
+    task = regression.even_odd(images.digits(), n, 1000, np.random.default_rng([seed, n]))
+    return (task.X, task.y), (task.X_new, task.y_new)
 
 
 def fully_trained(train, test, seed, size=400, dt=1.0, chunk=100, max_chunks=100):

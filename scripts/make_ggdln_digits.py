@@ -12,22 +12,21 @@ from gdln.data.regression import even_odd
 from gdln.renormalization import gates, generalisation, posterior
 
 
-def sampled(task, family, width, sigma2, temperature, draws, seed):
-    """Bias, variance and their errors in the exact posterior of one finite network, by independent draws."""
-    chains = posterior.importance(
-        task.X, family(task.X), task.y, task.X_new, family(task.X_new), width=width, sigma2=sigma2,
-        temperature=temperature, rng=np.random.default_rng(seed), n_draws=draws, dof=40.0,
-    )  # fmt: skip
-    found = vars(chains.errors(task.y_new))
-    # bias and variance share their draws: the error of the sum is that of the sum of their influences
-    weight, output, spread = (chains.draws[name][0] for name in ("weight", "output", "spread"))
-    away = output - chains.mean
-    influence = (2 * away * (chains.mean - task.y_new) + away**2 + spread).mean(axis=1)
-    error = found["bias"] + found["variance"]
+def sampled(task, family, width, sigma2, setting):
+    """Errors of one finite network in its exact posterior: weighted draws, or at narrow widths a Gibbs chain.
+
+    Where there are many more samples than units the proposal of the weighted draws is no longer near the posterior.
+    """
+    rng, narrow = np.random.default_rng(setting["sample_seed"]), width < setting["gibbs_below"]
+    data = task.X, family(task.X), task.y, task.X_new, family(task.X_new)
+    prior = {"sigma2": sigma2, "temperature": setting["temperature"], "rng": rng}
+    if narrow:
+        chains = posterior.gibbs(*data, widths=width, **prior, n_draws=setting["draws"])
+    else:
+        chains = posterior.importance(*data, width=width, **prior, n_draws=setting["draws"], dof=40.0)
     return {
-        "width": width, "sigma2": sigma2, **found, "error": error,
-        "error_error": float(np.sqrt(weight**2 @ (influence - weight @ influence) ** 2)),
-        "effective": chains.effective, "draws": draws,
+        "width": width, "sigma2": sigma2, **vars(chains.errors(task.y_new)), "effective": chains.effective,
+        "sampler": "gibbs" if narrow else "importance", "draws": setting["draws"],
     }  # fmt: skip
 
 
@@ -48,9 +47,7 @@ def theory(n, sigma2, widths, setting):
 
 def sample(width, sigma2, setting):
     task, family = make(setting["n_samples"], setting)
-    return sampled(
-        task, family, width, sigma2, setting["temperature"], setting["draws"], setting["sample_seed"]
-    )
+    return sampled(task, family, width, sigma2, setting)
 
 
 def main(argv=None):
@@ -60,7 +57,7 @@ def main(argv=None):
     mnist = chosen.set == "mnist"
     setting = {
         "set": chosen.set, "n_samples": 200, "n_new": 400 if not mnist else 1000, "n_gates": 10, "temperature": 0.01,
-        "data_seed": 0, "gate_seed": 1, "sample_seed": 2, "draws": chosen.draws,
+        "data_seed": 0, "gate_seed": 1, "sample_seed": 2, "draws": chosen.draws, "gibbs_below": 50,
         "sigma2": [0.1, 1.0, 4.0], "widths": [int(N) for N in np.unique(np.geomspace(5, 2000, 20).astype(int))],
         "sampled_widths": [20, 100, 400] if not mnist else [30, 100],
         "large_samples": [] if not mnist else [500, 1000, 2000], "large_sigma2": 0.1,

@@ -119,21 +119,22 @@ def even_odd(images, n_samples, n_new, rng):
     Returns
     -------
     task : Regression
-        Inputs minus the mean image of the whole set, scaled to a mean squared norm of ``n_inputs``.
+        Inputs minus the mean of the images to learn from, each scaled to the squared norm ``n_inputs``, see
+        :func:`gdln.data.images.centred_rows`. The images to predict have no part in it.
     """
     checks.instance("images", images, ImageSet)
     checks.generator("rng", rng)
     n_samples = checks.count("n_samples", n_samples, most=len(images) - 1)
     n_new = checks.count("n_new", n_new, most=len(images) - n_samples)
-    X = images.X - images.X.mean(axis=0)
-    power = (X**2).mean()
-    if not power > 0:
-        raise ValueError("images needs pictures that differ from their mean, got equal ones")
-    X /= np.sqrt(power)
-    y = np.where(images.labels % 2 == 0, 1.0, -1.0)
-    order = rng.permutation(len(images))
-    a, b = order[:n_samples], order[n_samples : n_samples + n_new]
-    return Regression(X[a], y[a], X[b], y[b])
+    train, rest = images.split(n_samples, rng)
+    return Regression(*_parity(train, rest.subset(np.arange(n_new))))
+
+
+def _parity(train, fresh):
+    """Inputs and parities of the images to learn from, and of those to predict."""
+    X, X_new = centred_rows(train, fresh)
+    y, y_new = (np.where(part.labels % 2 == 0, 1.0, -1.0) for part in (train, fresh))
+    return X, y, X_new, y_new
 
 
 def permuted_even_odd(images, n_tasks, n_samples, n_new, rng):
@@ -185,11 +186,9 @@ class Task:
 
 
 def parity(image_set, n_train, n_test, rng):
-    """Even against odd, labels +1 and -1."""
-    train, test = _halves(image_set, n_train, n_test, rng)
-    X, X_test = centred_rows(train, test)
-    Y, Y_test = (np.where(part.labels % 2 == 0, 1.0, -1.0)[:, None] for part in (train, test))
-    return Task(X, Y, X_test, Y_test)
+    """Even against odd, labels +1 and -1: :func:`even_odd` with one column of targets."""
+    X, y, X_test, y_test = _parity(*_halves(image_set, n_train, n_test, rng))
+    return Task(X, y[:, None], X_test, y_test[:, None])
 
 
 def classes(image_set, n_train, n_test, rng):

@@ -141,7 +141,7 @@ class Chains:
         return self.health.r_hat
 
     def errors(self, target):
-        r"""Bias and variance averaged over the new points, with standard errors from effective sample sizes.
+        r"""Bias, variance and error averaged over the new points, with standard errors from effective sample sizes.
 
         To first order the error of an average is the spread of one number a draw, divided by the root of that
         number's effective sample size: for the bias :math:`2\langle(\bar f - y)(f_k - \bar f)\rangle_x`, for
@@ -168,17 +168,21 @@ class Chains:
             _standard_error(influence, weight),
             float(np.mean(self.variance)),
             _standard_error(variance, weight),
+            float(np.mean((self.mean - target) ** 2) + np.mean(self.variance)),
+            _standard_error(influence + variance, weight),  # both rest on the same draws
         )
 
 
 @dataclass(frozen=True)
 class SampledErrors:
-    """Bias and variance over new points as sampled, each with its standard error."""
+    """Bias, variance and their sum, the squared error, over new points as sampled, each with its standard error."""
 
     bias: float
     bias_error: float
     variance: float
     variance_error: float
+    error: float
+    error_error: float
 
 
 def diagnostics(draws):

@@ -206,13 +206,14 @@ def test_the_meijer_average_equals_quadrature(width, sigma2):
         assert abs(meijer - scalar.log_average_quadrature(s, 40, width, sigma2)) < 1e-8
 
 
-def test_standard_errors_of_bias_and_variance_are_the_spread_over_repeated_runs():
+def test_standard_errors_of_bias_variance_and_their_sum_are_the_spread_over_repeated_runs():
     rng = np.random.default_rng(7)
     args, numbers = data(rng), {"sigma2": 0.6, "temperature": 0.2}
     target = np.zeros(5)
     for sampler, size in ((posterior.importance, {"width": 6}), (posterior.collapsed, {"widths": 6})):
         runs = [sampler(*args, n_draws=150, rng=rng, **size, **numbers).errors(target) for _ in range(16)]
-        for part in ("bias", "variance"):
+        np.testing.assert_allclose([e.error for e in runs], [e.bias + e.variance for e in runs], rtol=1e-15)
+        for part in ("bias", "variance", "error"):
             spread = np.std([getattr(e, part) for e in runs], ddof=1)
             stated = np.mean([getattr(e, part + "_error") for e in runs])
             assert 0.5 < spread / stated < 2  # 16 runs know their spread to 18%
