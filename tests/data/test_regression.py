@@ -1,9 +1,9 @@
 """Teachers and digits: their power, their noise, and what an equal draw worked by hand gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-
-from dataclasses import replace
 
 from gdln.data import images
 from gdln.data.regression import (
