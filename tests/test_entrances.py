@@ -189,7 +189,11 @@ def faults(function, good):
 
 def called(name, good):
     """Words in a message that tell an argument: its name, a key in it, and what a network calls its inputs."""
-    return {name, *(map(str, good) if isinstance(good, dict) else ()), *({"x"} if name == "X" else ())}
+    return {
+        name,
+        *(k for k in (good if isinstance(good, dict) else ()) if isinstance(k, str)),
+        *({"x"} if name == "X" else ()),
+    }
 
 
 def shown(value):
@@ -240,7 +244,7 @@ def as_list(a):
 
 def as_other(a):
     """A tensor for an array, an array for a tensor."""
-    return a.numpy().copy() if isinstance(a, torch.Tensor) else torch.as_tensor(a)
+    return a.numpy().copy() if isinstance(a, torch.Tensor) else torch.tensor(a)
 
 
 def as_pandas(a):

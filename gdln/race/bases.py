@@ -24,6 +24,9 @@ from itertools import count
 
 import numpy as np
 
+from gdln import checks
+from gdln.race.graph import Correlations
+
 LEVELS = 10.0 ** -np.arange(1, 11)  # sizes of the gaps to cut at, relative to the norm of a block
 ROUNDING = 1e-13  # of a measured correlation, relative to its Cauchy-Schwarz bound
 AGREE, SAME_NODE, DRIVE, OTHER = range(4)  # kinds of blocks, in the order in which they fix signs
@@ -86,7 +89,7 @@ def diagonalise(statistics):
     The sign of a mode is free at every edge. Edges of one input node get the signs that make their correlations
     positive, then as many :math:`S` as possible are made positive.
     """
-    graph = statistics.graph
+    graph = checks.instance("statistics", statistics, Correlations).graph
     first = [("in", path[0]) for path in graph.paths]
     last = [("out", path[-1]) for path in graph.paths]
     width = {key: graph.widths[graph.ends(p)[0]] for p, key in enumerate(first)}

@@ -8,6 +8,7 @@ is a gated linear network whatever the gates, one path a neuron; a ReLU network 
 from the weights.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +67,8 @@ def items_in_contexts(n_contexts, heights=(1.0, 1.0, 1.0)):
     ((8, 6), (8, 21))
     """
     orders = ([0, 1, 2, 3], [0, 2, 1, 3], [0, 2, 3, 1])
-    if not 1 <= n_contexts <= len(orders) or len(heights) != 3:
-        raise ValueError(f"need 1 to 3 contexts and 3 heights, got {n_contexts} and {len(heights)}")
+    n_contexts = checks.count("n_contexts", n_contexts, most=len(orders))
+    heights = checks.array("heights", heights, shape=(3,))
     items, tree = hierarchical(heights)
     n, k = tree.shape
     X = np.zeros((n_contexts * n, n + n_contexts))
@@ -96,12 +97,18 @@ def module_gates(task, modules):
 
     Raises
     ------
-    ValueError
-        If a module is never open.
+    TypeError, ValueError
+        If a module is no collection of contexts, or never open.
     """
-    gates = np.array([np.isin(task.context, list(m)) for m in modules], dtype=float).T
-    if not len(modules) or not gates.any(axis=0).all():
-        raise ValueError(f"every module must be open in some context, got {modules}")
+    checks.instance("task", task, ContextTask)
+    modules = [
+        [checks.count("modules", c, least=0) for c in checks.instance("modules", m, Collection)]
+        for m in checks.instance("modules", modules, Collection)
+    ]
+    gates = np.array([np.isin(task.context, m) for m in modules], dtype=float).T
+    checks.need(
+        gates.size and gates.any(axis=0).all(), "modules", "modules open in some context each", modules
+    )
     return gates
 
 
@@ -124,11 +131,14 @@ def module_network(task, gates, width):
     statistics : Correlations
         For :func:`gdln.race.reduction.reduce_flow` and :func:`gdln.race.graph.gradient`.
     """
-    names = [f"h{m}" for m in range(np.shape(gates)[1])]
-    widths = {"x": task.X.shape[1], "y": task.Y.shape[1]} | dict.fromkeys(names, width)
+    X, Y = _data(task)
+    gates = checks.array("gates", gates, shape=(len(X), "n_modules"))
+    width = checks.count("width", width)
+    names = [f"h{m}" for m in range(gates.shape[1])]
+    widths = {"x": X.shape[1], "y": Y.shape[1]} | dict.fromkeys(names, width)
     graph = GatedGraph(widths, [("x", h) for h in names] + [(h, "y") for h in names])
-    opened = dict(zip(names, np.asarray(gates, dtype=float).T, strict=True))
-    return graph, correlations(graph, {"x": task.X}, {"y": task.Y}, opened)
+    opened = dict(zip(names, gates.T, strict=True))
+    return graph, correlations(graph, {"x": X}, {"y": Y}, opened)
 
 
 @dataclass(frozen=True)
@@ -180,25 +190,26 @@ def simulate_gates(W1, W2, gates, task, lr, n_steps, record_every=1):
     gdln.checks.Diverged
         If the descent diverges; tells at which step.
     """
-    W1, W2 = checks.array("W1", W1, ndim=3, copy=True), checks.array("W2", W2, ndim=3, copy=True)
-    gates = checks.array("gates", gates, ndim=(2, 3))
+    X, Y = _data(task)
+    n = len(X)
+    W1 = checks.array("W1", W1, shape=("n_seeds", "width", X.shape[1]), copy=True)
+    n_seeds, width, _ = W1.shape
+    W2 = checks.array("W2", W2, shape=(n_seeds, Y.shape[1], width), copy=True)
+    gates = checks.array("gates", gates, ndim=(2, 3), shape=(..., n, width))
+    checks.need(gates.shape[:-2] in ((), (1,), (n_seeds,)), "gates", f"gates of {n_seeds} seeds", gates)
     lr, n_steps = checks.positive("lr", lr), checks.count("n_steps", n_steps, least=0)
     record_every = checks.count("record_every", record_every)
-    checks.array("task.X", task.X, ndim=2), checks.array("task.Y", task.Y, ndim=2)
-    n = len(task.X)
-    if W1.ndim != 3 or W2.ndim != 3 or gates.shape[-2:] != (n, W1.shape[1]) or W2.shape[-1] != W1.shape[1]:
-        raise ValueError(f"layers and gates do not fit: {W1.shape}, {W2.shape}, {gates.shape}")
     losses = []
     with np.errstate(over="ignore", invalid="ignore"):  # a divergence is reported, not warned of
         for step in range(n_steps + 1):
             checks.still_finite(W2, f"gradient descent with lr={lr}", step=step)
-            hidden = gates * (task.X @ W1.swapaxes(-1, -2))
-            error = task.Y - hidden @ W2.swapaxes(-1, -2)
+            hidden = gates * (X @ W1.swapaxes(-1, -2))
+            error = Y - hidden @ W2.swapaxes(-1, -2)
             if step % record_every == 0:
                 losses.append((error**2).sum(axis=(-2, -1)) / (2 * n))
             back = gates * (error @ W2)
             W2 += lr / n * error.swapaxes(-1, -2) @ hidden
-            W1 += lr / n * back.swapaxes(-1, -2) @ task.X
+            W1 += lr / n * back.swapaxes(-1, -2) @ X
     steps = np.arange(0, n_steps + 1, record_every)
     return GatesTrajectory(steps, lr * steps, np.stack(losses, axis=1))
 
@@ -218,4 +229,13 @@ def relu_gates(W1, task):
     gates : ndarray, shape (..., n_samples, width)
         One where the neuron is active.
     """
-    return (task.X @ np.swapaxes(W1, -1, -2) > 0).astype(float)
+    X, _ = _data(task)
+    W1 = checks.array("W1", W1, shape=(..., "width", X.shape[1]))
+    return (X @ np.swapaxes(W1, -1, -2) > 0).astype(float)
+
+
+def _data(task):
+    """Inputs and targets of a task, finite."""
+    checks.instance("task", task, ContextTask)
+    X = checks.array("task.X", task.X, ndim=2)
+    return X, checks.array("task.Y", task.Y, shape=(len(X), "n_outputs"))

@@ -58,8 +58,10 @@ def orthogonal_teachers(n_tasks, n, n_seeds, rng):
     ValueError
         If a number is not positive.
     """
-    if min(n_tasks, n, n_seeds) < 1:
-        raise ValueError(f"need positive numbers, got n_tasks={n_tasks}, n={n}, n_seeds={n_seeds}")
+    n_tasks, n, n_seeds = (
+        checks.count(name, value) for name, value in (("n_tasks", n_tasks), ("n", n), ("n_seeds", n_seeds))
+    )
+    checks.generator("rng", rng)
     Q, R = np.linalg.qr(rng.standard_normal((n_seeds, n_tasks, n, n)))
     return Q * np.sign(np.diagonal(R, axis1=-2, axis2=-1))[..., None, :]
 
@@ -84,7 +86,12 @@ def regulariser_slope(c, strength):
     >>> regulariser_slope([0.25, 0.75], 3.0)
     array([0., 0.])
     """
-    c = np.asarray(c, dtype=float)
+    c = checks.array("c", c)
+    checks.need(c.ndim > 0, "c", "one gate a path", c)
+    return _regulariser_slope(c, checks.nonnegative("strength", strength))
+
+
+def _regulariser_slope(c, strength):
     return strength * (c.sum(axis=-1, keepdims=True) - 1 + np.minimum(c, 0))
 
 
@@ -134,20 +141,15 @@ def simulate_blocks(
     -----
     The model is that of Sandbrink et al. (2024); the regulariser and the white inputs are this book's choice.
     """
-    W, c, teachers = (
-        checks.array(name, a, copy=True) for name, a in (("W", W), ("c", c), ("teachers", teachers))
-    )
+    W = checks.array("W", W, shape=("n_seeds", "n_paths", "n", "n"), copy=True)
+    c = checks.array("c", c, shape=W.shape[:2], copy=True)
+    teachers = checks.array("teachers", teachers, shape=(len(W), "n_tasks", *W.shape[2:]))
     tau_c = checks.positive("tau_c", tau_c, infinite=True)
     tau_w, block_time, lr = (
         checks.positive(name, a) for name, a in (("tau_w", tau_w), ("block_time", block_time), ("lr", lr))
     )
     strength = checks.nonnegative("strength", strength)
     n_blocks, record_every = checks.count("n_blocks", n_blocks), checks.count("record_every", record_every)
-    if W.ndim != 4 or c.shape != W.shape[:2] or teachers.shape[::2] != W.shape[::2] or teachers.ndim != 4:
-        raise ValueError(
-            f"need W (seeds, paths, n, n), c (seeds, paths), teachers (seeds, tasks, n, n), "
-            f"got {W.shape}, {c.shape}, {teachers.shape}"
-        )
     if lr * max(1.0, strength * c.shape[1]) > tau_c:
         raise ValueError(f"the gates need a step below tau_c / max(1, paths * strength), got {lr=}, {tau_c=}")
     n, n_tasks = W.shape[-1], teachers.shape[1]
@@ -165,7 +167,7 @@ def simulate_blocks(
             overlap = np.einsum("spij,skij->spk", W, teachers)
             length = np.maximum(np.linalg.norm(W, axis=(-2, -1)), 1e-300)
             records.append((step * lr, c.copy(), loss, overlap / length[..., None] / size[:, None], block))
-        push = np.einsum("spij,sij->sp", W, error) / n - regulariser_slope(c, strength)
+        push = np.einsum("spij,sij->sp", W, error) / n - _regulariser_slope(c, strength)
         W += lr / tau_w * c[..., None, None] * error[:, None]
         c += lr / tau_c * push
     times, gates, loss, alignment, blocks = zip(*records, strict=True)
@@ -194,8 +196,9 @@ def switch_loss(run, window):
     ValueError
         If the window holds no record.
     """
-    if window <= 0:
-        raise ValueError(f"need a positive window, got {window}")
+    checks.instance("run", run, BlockedTrajectory)
+    checks.finite("run.times", run.times), checks.finite("run.loss", run.loss)
+    window = checks.positive("window", window, infinite=True)
     values = []
     for b in range(run.block.max() + 1):
         inside = run.block == b

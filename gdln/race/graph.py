@@ -7,6 +7,7 @@ such as :func:`gdln.race.propagation.simulate`, use neither paths nor correlatio
 
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,7 +50,11 @@ class GatedGraph:
     edges: dict
 
     def __post_init__(self):
-        edges = self.edges
+        checks.instance("widths", self.widths, dict)
+        edges = checks.instance("edges", self.edges, (dict, list, tuple))
+        for ends in edges.values() if isinstance(edges, dict) else edges:
+            pair = isinstance(ends, list | tuple) and len(ends) == 2
+            checks.need(pair, "edges", "pairs (source, target)", ends)
         if not isinstance(edges, dict):
             names = [f"{s}->{t}" for s, t in edges]
             if len(set(names)) < len(names):
@@ -62,7 +67,7 @@ class GatedGraph:
             if not (isinstance(width, int | np.integer) and width > 0):
                 raise ValueError(f"width of node {node!r} must be a positive integer, got {width!r}")
             if not any(node in ends for ends in edges.values()):
-                raise ValueError(f"node {node!r} has no edge")
+                raise ValueError(f"edges needs one at every node, but node {node!r} has no edge")
         for name, ends in edges.items():
             for node in ends:
                 if node not in self.widths:
@@ -211,8 +216,9 @@ class Correlations:
     yy: float = 0.0
 
     def __post_init__(self):
-        graph, n = self.graph, len(self.graph.paths)
-        yx, xx = {}, {}
+        graph = checks.instance("graph", self.graph, GatedGraph)
+        n, yx, xx = len(graph.paths), {}, {}
+        checks.instance("yx", self.yx, dict), checks.instance("xx", self.xx, dict)
         for p, value in self.yx.items():
             _check_path(p, n)
             source, target = graph.ends(p)
@@ -253,8 +259,9 @@ def correlations(graph, inputs, targets, gates=None):
     statistics : Correlations
         Pairs of paths that are never open together are left out.
     """
+    checks.instance("targets", targets, dict)
     inputs, targets, n = check_data(graph, inputs, targets)
-    g = path_gates(graph, gates or {}, n)
+    g = path_gates(graph, {} if gates is None else gates, n)
     ends = [graph.ends(p) for p in range(len(graph.paths))]
     yx = {p: (targets[t] * g[p][:, None]).T @ inputs[s] / n for p, (s, t) in enumerate(ends)}
     xx = {}
@@ -270,7 +277,19 @@ def correlations(graph, inputs, targets, gates=None):
 
 
 def path_product(graph, weights, path):
-    """Product of the weight matrices along a sequence of edges, target side on the left."""
+    """Product of the weight matrices along a sequence of edges, target side on the left; leading axes are kept."""
+    checks.instance("graph", graph, GatedGraph), checks.instance("weights", weights, dict)
+    path = [checks.choice("path", e, graph.edges) for e in checks.instance("path", path, (list, tuple))]
+    joined = all(graph.edges[a][1] == graph.edges[b][0] for a, b in pairwise(path))
+    checks.need(path and joined, "path", "edges that follow each other", path)
+    _need_keys("weights", "edges", weights, graph.edges)
+    shapes = {e: (..., *graph.shape(e)) for e in path}
+    return _product(
+        {e: checks.array(f"weights[{e!r}]", weights[e], shape=s) for e, s in shapes.items()}, path
+    )
+
+
+def _product(weights, path):
     return reduce(lambda product, e: weights[e] @ product, path[1:], weights[path[0]])
 
 
@@ -289,10 +308,10 @@ def path_errors(statistics, weights):
     errors : dict of int to ndarray
         By path number; paths without any statistics are left out. Saxe et al. (2022), their eq. (4).
     """
-    graph = statistics.graph
+    graph = checks.instance("statistics", statistics, Correlations).graph
     weights = check_weights(graph, weights)
     errors = {p: yx.copy() for p, yx in statistics.yx.items()}
-    products = {j: path_product(graph, weights, graph.paths[j]) for j, _ in statistics.xx}
+    products = {j: _product(weights, graph.paths[j]) for j, _ in statistics.xx}
     for (j, p), xx in statistics.xx.items():
         error = products[j] @ xx
         errors[p] = errors[p] - error if p in errors else -error
@@ -317,9 +336,9 @@ def loss(statistics, weights):
     value : float
         The loss; derived in chapter "Gated networks".
     """
-    graph = statistics.graph
+    graph = checks.instance("statistics", statistics, Correlations).graph
     weights = check_weights(graph, weights)
-    W = [path_product(graph, weights, path) for path in graph.paths]
+    W = [_product(weights, path) for path in graph.paths]
     linear = sum(np.sum(W[p] * yx) for p, yx in statistics.yx.items())
     quadratic = sum(np.sum((W[j] @ xx) * W[p]) for (j, p), xx in statistics.xx.items())
     return float(statistics.yy / 2 - linear + quadratic / 2)
@@ -343,14 +362,14 @@ def gradient(statistics, weights):
     grad : dict of str to ndarray
         One matrix an edge. Gradient flow is :math:`\tau\dot W_e=-` this; Saxe et al. (2022), their eq. (3).
     """
-    graph = statistics.graph
+    graph = checks.instance("statistics", statistics, Correlations).graph
     weights = check_weights(graph, weights)
     grad = {e: np.zeros(graph.shape(e)) for e in graph.edges}
     for p, error in path_errors(statistics, weights).items():
         path = graph.paths[p]
         behind = error  # W_after^T E, moving from the output towards the input
         for k in range(len(path) - 1, -1, -1):
-            before = path_product(graph, weights, path[:k]) if k else np.eye(error.shape[1])
+            before = _product(weights, path[:k]) if k else np.eye(error.shape[1])
             grad[path[k]] -= behind @ before.T
             behind = weights[path[k]].T @ behind
     return grad
@@ -382,24 +401,26 @@ def conserved(graph, weights):
 
 
 def check_gates(graph, gates, n_samples):
-    checked = {}
-    for name, gate in gates.items():
+    checks.instance("graph", graph, GatedGraph)
+    n_samples, checked = checks.count("n_samples", n_samples), {}
+    for name, gate in checks.instance("gates", gates, dict).items():
         if name in graph.inputs:
-            raise ValueError(f"input node {name!r} has no gate: its activity is given")
+            raise ValueError(f"gates[{name!r}] stands for an input node, whose activity is given")
         if name not in graph.edges and name not in graph.widths:
-            raise ValueError(f"there is no node or edge {name!r} to gate")
-        checked[name] = checks.array(f"gate {name!r}", gate, shape=(n_samples,))
+            raise ValueError(f"gates[{name!r}] stands for no node and no edge of the graph")
+        checked[name] = checks.array(f"gates[{name!r}]", gate, shape=(n_samples,))
     return checked
 
 
 def check_weights(graph, weights):
     """Weights of all edges and of no others, each in the shape of its edge; a transposed one is refused."""
-    checks.instance("weights", weights, dict)
+    checks.instance("graph", graph, GatedGraph), checks.instance("weights", weights, dict)
     _need_keys("weights", "edges", weights, graph.edges)
     return {e: checks.array(f"weights[{e!r}]", weights[e], shape=graph.shape(e)) for e in graph.edges}
 
 
 def check_data(graph, inputs, targets):
+    checks.instance("graph", graph, GatedGraph)
     groups = [("input", graph.inputs, inputs)] + (
         [] if targets is None else [("output", graph.outputs, targets)]
     )

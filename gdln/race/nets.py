@@ -3,7 +3,9 @@
 import torch
 from torch import nn
 
-from gdln.nets.mlp import initial_weights
+from gdln import checks
+from gdln.nets.mlp import PARAMETRISATIONS, initial_weights, need_floating
+from gdln.race.graph import GatedGraph, check_weights
 
 
 class GatedNetwork(nn.Module):
@@ -45,13 +47,15 @@ class GatedNetwork(nn.Module):
         dtype=torch.float64,
     ):
         super().__init__()
-        self.graph = graph
-        if weights is None and generator is None:
-            raise ValueError("need initial weights or a generator to draw them, got neither")
-        if parametrisation in ("ntk", "mean_field"):
-            raise ValueError(f"a gated network has no multipliers, so it cannot be {parametrisation!r}")
-        if weights is not None and set(weights) != set(graph.edges):
-            raise ValueError(f"need weights of the edges {sorted(graph.edges)}, got {sorted(weights)}")
+        self.graph = checks.instance("graph", graph, GatedGraph)
+        # those with a multiplier in the formula have no place in a graph
+        in_weights = [p for p in PARAMETRISATIONS if p not in ("ntk", "mean_field")]
+        checks.choice("parametrisation", parametrisation, in_weights)
+        checks.number("gain", gain), need_floating("dtype", dtype)
+        if generator is not None or weights is None:
+            checks.torch_generator("generator", generator)
+        if weights is not None:
+            weights = check_weights(graph, weights)
         self.weights = nn.ParameterDict()
         for edge in graph.edges:
             shape = graph.shape(edge)
@@ -61,8 +65,6 @@ class GatedNetwork(nn.Module):
                 W = initial_weights(*shape, parametrisation, gain, generator, dtype)
             else:
                 W = torch.tensor(weights[edge], dtype=dtype)
-            if tuple(W.shape) != shape:
-                raise ValueError(f"weights of {edge!r} must have shape {shape}, got {tuple(W.shape)}")
             self.weights[edge] = nn.Parameter(W)
 
     def forward(self, inputs, gates=None):

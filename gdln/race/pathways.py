@@ -60,12 +60,11 @@ class PathwayNetwork(nn.Module):
         dtype=torch.float64,
     ):
         super().__init__()
-        if len(widths) != 4:
-            raise ValueError(f"need the widths (pixels, encoder, shared, classes), got {tuple(widths)}")
-        if activation not in ("linear", "leaky_relu"):
-            raise ValueError(f"activation must be 'linear' or 'leaky_relu', got {activation!r}")
-        n_pixels, n_encoder, n_shared, n_classes = widths
-        self.activation = activation
+        n_domains_in = checks.count("n_domains_in", n_domains_in)
+        n_domains_out = checks.count("n_domains_out", n_domains_out)
+        widths = checks.array("widths", widths, shape=(4,), dtype=int, least=1)
+        n_pixels, n_encoder, n_shared, n_classes = widths.tolist()
+        self.activation = checks.choice("activation", activation, ("linear", "leaky_relu"))
 
         def draw(n_out, n_in):
             return initial_weights(n_out, n_in, parametrisation, gain, generator, dtype)
@@ -223,6 +222,9 @@ def accuracy(network, x, targets, chunk=500):
     accuracy : ndarray, shape (n_domains_in, n_domains_out)
         Between 0 and 1.
     """
+    checks.instance("network", network, PathwayNetwork)
+    chunk = checks.count("chunk", chunk)
+    _check_data(network, x, targets)
     right = 0
     for start in range(0, x.shape[1], chunk):
         part = slice(start, start + chunk)
@@ -290,26 +292,20 @@ def train(
         If shapes do not match, a setting is out of range, an image is not finite, or the mask holds anything but
         booleans, zeros and ones.
     """
-    mask = checks.array("mask", mask, ndim=2, dtype=bool)
-    M, n, n_pixels = x.shape
-    expected = (len(network.encoders), len(network.decoders))
-    if mask.shape != expected or M != mask.shape[0] or targets.shape != (mask.shape[1], n):
-        raise ValueError(
-            f"network of {expected} domains needs inputs, targets and mask to match, got {tuple(x.shape)}, "
-            f"{tuple(targets.shape)} and {mask.shape}"
-        )
-    if n_pixels != network.encoders.shape[2] or not lr > 0 or n_epochs < 1 or not 1 <= batch_size <= n:
-        raise ValueError(
-            f"need {network.encoders.shape[2]} pixels, lr > 0, n_epochs >= 1 and 1 <= batch_size <= {n}, got "
-            f"{n_pixels}, {lr}, {n_epochs} and {batch_size}"
-        )
-    if record_every is not None and record_every < 1:
-        raise ValueError(f"need record_every >= 1 or None, got {record_every}")
-    for name, images_ in (("x", x), ("test", test[0])):
-        checks.need(bool(images_.isfinite().all()), name, "finite images", images_)
-    n_classes = network.decoders.shape[1]
-    if not 0 <= int(targets.min()) <= int(targets.max()) < n_classes:
-        raise ValueError(f"need classes 0..{n_classes - 1}, got {int(targets.min())}..{int(targets.max())}")
+    checks.instance("network", network, PathwayNetwork)
+    domains = (len(network.encoders), len(network.decoders))
+    mask = checks.array("mask", mask, shape=domains, dtype=bool)
+    _check_data(network, x, targets)
+    pair = isinstance(test, tuple | list) and len(test) == 2
+    checks.need(pair, "test", "a pair of images and targets", test)
+    _check_data(network, *test, names=("test[0]", "test[1]"))
+    n = x.shape[1]
+    lr, momentum = checks.positive("lr", lr), checks.nonnegative("momentum", momentum)
+    n_epochs = checks.count("n_epochs", n_epochs)
+    batch_size = checks.count("batch_size", batch_size, most=n)
+    if record_every is not None:
+        checks.count("record_every", record_every)
+    progress = checks.flag("progress", progress)
     outputs, weights = trained_routes(mask)
     parameters = (network.encoders, network.shared, network.decoders)
     velocity = [torch.zeros_like(p, requires_grad=False) for p in parameters]
@@ -347,6 +343,22 @@ def train(
         accuracy=tables[-1],
         singular_values=torch.linalg.svdvals(network.shared.detach()).numpy(),
     )
+
+
+def _check_data(network, x, targets, names=("x", "targets")):
+    """Refuse images and targets that do not fit a network, under their names."""
+    (n_in, _, n_pixels), (n_out, n_classes, _) = network.encoders.shape, network.decoders.shape
+    checks.instance(names[0], x, torch.Tensor), checks.instance(names[1], targets, torch.Tensor)
+    fits = x.ndim == 3 and x.shape[::2] == (n_in, n_pixels) and x.shape[1] > 0
+    checks.need(fits, names[0], f"shape ({n_in}, n, {n_pixels}) with at least one image", x)
+    if x.dtype != network.encoders.dtype:
+        raise TypeError(f"{names[0]} needs the type of the weights, {network.encoders.dtype}, got {x.dtype}")
+    checks.finite(names[0], x)
+    if targets.dtype != torch.int64:
+        raise TypeError(f"{names[1]} needs int64 class numbers, got {targets.dtype}")
+    checks.need(targets.shape == (n_out, x.shape[1]), names[1], f"shape ({n_out}, {x.shape[1]})", targets)
+    low, high = int(targets.min()), int(targets.max())
+    checks.need(0 <= low <= high < n_classes, names[1], f"classes from 0 to {n_classes - 1}", [low, high])
 
 
 def experiment(
@@ -402,8 +414,11 @@ def experiment(
     ValueError
         If a name is unknown.
     """
-    if inputs not in ("permuted", "rotated") or relabelling not in ("random", "lexicographic"):
-        raise ValueError(f"unknown inputs {inputs!r} or relabelling {relabelling!r}")
+    checks.instance("train_set", train_set, images.ImageSet)
+    checks.instance("test_set", test_set, images.ImageSet)
+    inputs = checks.choice("inputs", inputs, ("permuted", "rotated"))
+    relabelling = checks.choice("relabelling", relabelling, ("random", "lexicographic"))
+    width = checks.count("width", width)
     orders = images.pixel_permutations(n_domains, train_set.X.shape[1], rng)
     n_classes = int(max(train_set.labels.max(), test_set.labels.max())) + 1
     if relabelling == "random":

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from gdln import checks
-from gdln.race.graph import check_data, check_gates, check_weights
+from gdln.race.graph import GatedGraph, check_data, check_gates, check_weights
 
 
 def random_weights(graph, scale, rng, orthogonal=False):
@@ -31,6 +31,9 @@ def random_weights(graph, scale, rng, orthogonal=False):
     weights : dict of str to ndarray
         One matrix an edge.
     """
+    checks.instance("graph", graph, GatedGraph)
+    scale, orthogonal = checks.nonnegative("scale", scale), checks.flag("orthogonal", orthogonal)
+    checks.generator("rng", rng)
     weights = {}
     for edge in graph.edges:
         W = rng.standard_normal(graph.shape(edge))
@@ -81,6 +84,7 @@ def backpropagate(graph, weights, inputs, targets, gates=None):
     grad : dict of str to ndarray
         One matrix an edge.
     """
+    checks.instance("targets", targets, dict)
     inputs, targets, n = check_data(graph, inputs, targets)
     return _chain_rule(graph, check_weights(graph, weights), inputs, targets, _columns(graph, gates, n), n)
 
@@ -135,6 +139,7 @@ def simulate(graph, weights, inputs, targets, times, gates=None, tau=1.0, rtol=1
     gdln.checks.Diverged
         If the integrator gives up or the weights stop being finite; tells at which time.
     """
+    checks.instance("targets", targets, dict)
     inputs, targets, n = check_data(graph, inputs, targets)
     columns = _columns(graph, gates, n)
     weights = check_weights(graph, weights)
@@ -210,4 +215,5 @@ def _chain_rule(graph, weights, inputs, targets, columns, n):
 
 
 def _columns(graph, gates, n):
-    return {name: g[:, None] for name, g in check_gates(graph, gates or {}, n).items()}
+    gates = {} if gates is None else gates
+    return {name: g[:, None] for name, g in check_gates(graph, gates, n).items()}

@@ -82,13 +82,15 @@ class Reduction:
     bases: Bases | None = None
 
     def __post_init__(self):
-        n_paths = len(self.graph.paths)
+        n_paths = len(checks.instance("graph", self.graph, GatedGraph).paths)
         S, D = (checks.array(name, getattr(self, name), ndim=2, empty=True) for name in ("S", "D"))
         pairs = checks.array("pairs", self.pairs, dtype=int, empty=True)
         if S.ndim != 2 or len(S) != n_paths:
             raise ValueError(f"S needs shape (n_paths, n_modes) with {n_paths} paths, got {S.shape}")
         if pairs.ndim != 2 or pairs.shape[1] != 2 or D.shape != (len(pairs), S.shape[1]):
             raise ValueError(f"need pairs (n, 2) and D (n, {S.shape[1]}), got {pairs.shape} and {D.shape}")
+        if self.bases is not None:
+            checks.instance("bases", self.bases, Bases)
         for j, p in pairs:
             if self.graph.ends(j)[1] != self.graph.ends(p)[1]:
                 raise ValueError(f"paths {j} and {p} end at different nodes, so their inputs never meet")
@@ -264,7 +266,9 @@ def decoupled_weights(reduction, B0, rng=None):
     ValueError
         If a hidden node has fewer neurons than there are modes with a nonzero strength.
     """
-    graph, bases = reduction.graph, reduction.bases
+    graph, bases = _with_bases(reduction)
+    if rng is not None:
+        checks.generator("rng", rng)
     n_modes = reduction.S.shape[1]
     B0 = start_strengths(B0, (len(graph.edges), n_modes))
     hidden = {}
@@ -301,13 +305,19 @@ def path_modes(reduction, weights):
     strengths : ndarray, shape (..., n_paths, n_modes)
         To hold against :meth:`Reduction.path_strengths`.
     """
-    graph, bases = reduction.graph, reduction.bases
+    graph, bases = _with_bases(reduction)
     parts = []
     for path in graph.paths:
         W = path_product(graph, weights, path)
         U, V = bases.outputs[path[-1]], bases.inputs[path[0]]
         parts.append(np.einsum("oa,...oi,ia->...a", U, W, V, optimize=True))
     return np.stack(parts, axis=-2)
+
+
+def _with_bases(reduction):
+    """Graph and bases of a reduction that was made of correlations."""
+    checks.instance("reduction", reduction, Reduction)
+    return reduction.graph, checks.instance("reduction.bases", reduction.bases, Bases)
 
 
 def xor_loss(t, a0, tau=1.0):
@@ -367,5 +377,5 @@ def contextual_loss(t, a0, n_contexts=2, tau=1.0):
         From 1/6 to 0. The task is from Saxe et al. (2022), their App. A.2; the time course is derived in chapter
         "Reduction".
     """
-    rate = 1 / (3 * n_contexts)
+    rate = 1 / (3 * checks.count("n_contexts", n_contexts))
     return (1 - mode_strength(t, rate, a0, d=rate, tau=tau)) ** 2 / 6

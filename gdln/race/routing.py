@@ -356,7 +356,8 @@ def routing_loss(strength, S, D, yy):
         Averaged over items.
     """
     a = checks.array("strength", strength)
-    S, D, yy = checks.array("S", S), checks.array("D", D), checks.nonnegative("yy", yy)
+    S, D = _modes(S=S, D=D)
+    yy = checks.nonnegative("yy", yy)
     return yy / 2 - (S * a - D * a**2 / 2).sum(axis=-1)
 
 
@@ -416,6 +417,7 @@ def solve_sharing(S, D, n_domains, n_shared, b0, times, tau=1.0):
         Saxe et al. (2022), their eq. (16)-(17).
     """
     partners, slowness = sharing(n_shared, n_domains)
+    tau = checks.positive("tau", tau)
     return solve_routing(S, D, partners, b0, times, tau=tau * slowness)
 
 

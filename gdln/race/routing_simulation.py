@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gdln import checks
+from gdln.data.tasks import RoutingTask
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ def orthogonal_weights(task, width, gain, n_seeds, rng):
     ValueError
         If a number is not positive.
     """
-    n_inputs, n_outputs = task.X.shape[1], task.Y.shape[1]
-    if width < 1 or n_seeds < 1 or not gain > 0:
-        raise ValueError(f"need gain > 0, width, n_seeds >= 1, got {gain}, {width} and {n_seeds}")
+    X, Y = _data(task)
+    n_inputs, n_outputs = X.shape[1], Y.shape[1]
+    width, n_seeds = checks.count("width", width), checks.count("n_seeds", n_seeds)
+    gain = checks.positive("gain", gain)
+    checks.generator("rng", rng)
 
     def draw(*shape):
         *number, rows, columns = shape
@@ -132,12 +135,13 @@ def decoupled_weights(task, width, b0, rng):
     ValueError
         If the hidden layers are narrower than the number of modes, there is no mode, or ``b0`` is not positive.
     """
-    if not (math.isfinite(b0) and b0 > 0) or not task.sigma_yx.any():
-        raise ValueError(f"need b0 > 0 and a task with at least one mode, got b0={b0}")
+    _data(task)
+    b0 = checks.positive("b0", b0)
+    checks.need(task.sigma_yx.any(), "task", "at least one mode", task.sigma_yx)
+    checks.generator("rng", rng)
     U, s, Vt = np.linalg.svd(task.sigma_yx, full_matrices=False)
     rank = int((s > 1e-12 * s[0]).sum())
-    if width < rank:
-        raise ValueError(f"need width >= {rank}, the number of modes, got {width}")
+    width = checks.count("width", width, least=rank)
     R1, R2 = (np.linalg.qr(rng.standard_normal((width, rank)))[0] for _ in range(2))
     n_in, n_out = task.mask.shape
     return Weights(
@@ -171,8 +175,8 @@ def epoch_time(task, lr):
     ValueError
         If the step is not positive.
     """
-    if not lr > 0:
-        raise ValueError(f"need lr > 0, got {lr}")
+    _data(task)
+    lr = checks.positive("lr", lr)
     return 2 * task.mask.sum() * lr / task.Y.shape[1]
 
 
@@ -300,6 +304,7 @@ def simulate(weights, task, lr, n_steps, record_every=1, singular_values=False):
         If a setting is not positive, weights and task do not match, or a number is not finite.
     """
     weights = _checked(weights, task)
+    singular_values = checks.flag("singular_values", singular_values)
     lr = checks.positive("lr", lr)
     n_steps, record_every = (
         checks.count("n_steps", n_steps, least=0),
@@ -361,12 +366,13 @@ def simulate(weights, task, lr, n_steps, record_every=1, singular_values=False):
 
 def _checked(weights, task):
     """Weights in arrays of their own, finite and in the shapes of the task, which must be finite, too."""
+    X, Y = _data(task)
+    checks.instance("weights", weights, Weights)
     n_in, n_out = task.mask.shape
-    checks.array("task.X", task.X, ndim=2), checks.array("task.Y", task.Y, ndim=2)
     shapes = {
-        "encoders": ("n_seeds", n_in, "width", task.X.shape[1]),
+        "encoders": ("n_seeds", n_in, "width", X.shape[1]),
         "shared": ("n_seeds", "width", "width"),
-        "decoders": ("n_seeds", n_out, task.Y.shape[1], "width"),
+        "decoders": ("n_seeds", n_out, Y.shape[1], "width"),
     }
     found = Weights(
         **{
@@ -379,6 +385,12 @@ def _checked(weights, task):
     shapes = [w.shape for w in vars(found).values()]
     checks.need(len(sizes) == 1, "weights", "one number of seeds and one hidden width in all maps", shapes)
     return found
+
+
+def _data(task):
+    """Inputs and targets of a task, finite."""
+    checks.instance("task", task, RoutingTask)
+    return checks.array("task.X", task.X, ndim=2), checks.array("task.Y", task.Y, ndim=2)
 
 
 def _split(A, W, C, like):

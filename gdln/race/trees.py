@@ -73,7 +73,8 @@ class PathwayTree:
         object.__setattr__(self, "D", D)
         object.__setattr__(self, "n_trunk", checks.count("n_trunk", self.n_trunk))
         for side in ("inputs", "outputs"):
-            levels = tuple(checks.array(side, level, ndim=1, dtype=int) for level in getattr(self, side))
+            levels = checks.instance(side, getattr(self, side), (list, tuple))
+            levels = tuple(checks.array(side, level, ndim=1, dtype=int) for level in levels)
             checks.need(len(levels) > 0, side, "at least one level", getattr(self, side))
             sizes = [len(level) for level in levels[1:]] + [1]
             for level, size in zip(levels, sizes, strict=True):

@@ -67,7 +67,7 @@ def test_no_function_changes_weights_or_data():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_data_and_gates_that_are_not_finite_are_named(bad):
-    for k, name in ((1, r"inputs\['x'\]"), (2, r"targets\['y'\]"), (3, "gate 'h'")):
+    for k, name in ((1, r"inputs\['x'\]"), (2, r"targets\['y'\]"), (3, r"gates\['h'\]")):
         parts = problem(SQUARE)
         next(iter(parts[k].values())).flat[0] = bad
         weights, x, y, gates = parts

@@ -119,9 +119,9 @@ def test_bad_settings_and_diverging_runs_are_named(rng):
         routing_simulation.simulate(start, task, 100.0, 50)
     with pytest.raises(ValueError, match=r"weights.encoders needs shape \(n_seeds, 4"):
         routing_simulation.simulate(start, tasks.routing(tasks.circulant_mask(4, 2)), 0.1, 1)
-    with pytest.raises(ValueError, match="need lr > 0"):
+    with pytest.raises(ValueError, match="^lr needs a number above 0"):
         routing_simulation.epoch_time(task, -0.1)
-    with pytest.raises(ValueError, match="b0 > 0"):
+    with pytest.raises(ValueError, match="^b0 needs a number above 0"):
         routing_simulation.decoupled_weights(task, 8, np.nan, rng)
     single = tasks.routing([[True]])
     with pytest.raises(ValueError, match="at least two input domains"):
@@ -152,7 +152,7 @@ def test_a_decoupled_start_holds_only_the_modes_of_the_task_and_stays_so(rng):
 
 
 def test_a_hidden_layer_too_narrow_for_the_modes_is_refused(rng):
-    with pytest.raises(ValueError, match="need width >= 4"):
+    with pytest.raises(ValueError, match="^width needs a whole number of at least 4"):
         routing_simulation.decoupled_weights(tasks.routing(tasks.circulant_mask(3, 2)), 3, 0.1, rng)
 
 
