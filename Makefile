@@ -31,7 +31,7 @@ grade: $(VENV)/done  ## grade what students handed in: SUBMISSIONS=folder [SET=r
 check: lint    ## lint, floors, fast tests, notebooks in step: for daily work, without the book
 	@$(BIN)/python scripts/make_notebooks.py --check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not course" tests \
-	  --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_build.py
+	  --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_build.py --ignore=tests/test_binder.py
 
 notebooks: $(VENV)/done  ## write the notebook beside each chapter
 	@$(BIN)/python scripts/make_notebooks.py
