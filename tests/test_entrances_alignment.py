@@ -1,13 +1,27 @@
-"""Every public function of the theory of alignment and of its scores refuses bad input by the argument's name."""
+"""Every public function of the part on alignment refuses bad input by the argument's name, and at once."""
+
+from functools import partial
 
 import numpy as np
+import torch
 
-from gdln.alignment import scores, theory
+from gdln.alignment import convolutional, experiments, perceptrons, recurrent, routing, rules, scores, theory
+from gdln.data import images
+from gdln.nets.mlp import MLP
 from tests import test_entrances as walk
 
-MODULES = (theory, scores)
-#: A result, which keeps what it is given.
-APART = {"LayerKernels"}
+MODULES = (convolutional, experiments, perceptrons, recurrent, routing, rules, scores, theory)
+#: Results, which keep what they are given; what speaks for the functions that call it.
+APART = {
+    "LayerKernels", "ImageTask", "AlignmentScores", "RuleResult", "need_targets", "need_floats", "need_stack",
+    "need_data",
+}  # fmt: skip
+
+FEW = images.digits().subset(slice(0, 20))
+
+
+def layers_of(network):
+    return len(network.weights)
 
 
 def twice(x):
@@ -20,7 +34,61 @@ def calls():
     A, B, X = rng.standard_normal((3, 4)), rng.standard_normal((3, 4)), rng.standard_normal((5, 4))
     E, kernel = rng.standard_normal((5, 2)), X @ X.T
     layers = dict(weights=[A, rng.standard_normal((2, 3))], gains=np.array([1.0, 1.5]), X=X)
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    x, y, labels = normal(6, 3), normal(6, 2), torch.tensor([0, 1, 1, 0, 1, 0])
+    stack = perceptrons.Perceptrons.draw([3, 4, 2], 2, generator=generator)
+    sources = dict(n_seeds=2, generator=generator)
+    epoch = dict(x=x, y=y, lr=0.1, n_epochs=1, generator=generator, batch_size=3)
+    model = MLP([3, 4, 2], "relu", "ntk", generator=generator)
+    parts = dict(n_train=5, rng=rng)
+    task = experiments.image_task(FEW, **parts, n_validation=3, n_test=3)
+    draw = partial(perceptrons.Perceptrons.draw, (64, 3, 10), 1)
     return {
+        convolutional.ConvolutionalNets: dict(
+            channels=2, strides=[1, 2], n_outputs=2, **sources, n_inputs=1, dtype=torch.float64
+        ),
+        convolutional.convolution_gram: dict(
+            change=normal(2, 9), stride=1, probes=rng.standard_normal((2, 1, 4, 4))
+        ),
+        experiments.image_task: dict(
+            image_set=FEW, **parts, n_validation=3, n_test=3, flat=True, dtype=torch.float64
+        ),
+        experiments.digits_task: parts,
+        experiments.measure_alignment: dict(
+            x=x, y=y, width=3, depth=1, generator=generator, rng=rng, lr=0.1, checkpoints=(1, 2)
+        ),
+        experiments.train_rule: dict(
+            rule="feedback",
+            tasks=[task],
+            draw=draw,
+            generators=[(generator, generator)],
+            lrs=(0.1, 0.2),
+            n_epochs=1,
+            batch_size=2,
+        ),
+        experiments.train_with_prediction: dict(network=stack, **epoch),
+        perceptrons.Perceptrons: dict(
+            weights=[normal(2, 4, 3), normal(2, 2, 4)], multipliers=(1.0, 0.5), activations=("relu", "linear")
+        ),
+        recurrent.RecurrentNets: dict(n_inputs=2, width=3, **sources, dtype=torch.float64),
+        routing.RoutingNets: dict(
+            mask=np.eye(2, dtype=bool), n_inputs=3, n_outputs=2, width=4, gain=0.5, **sources
+        ),
+        rules.Learner: dict(network=stack, rule="feedback", generator=generator),
+        rules.accuracy: dict(network=stack, x=x, labels=labels),
+        rules.fill_gradients: dict(
+            model=model,
+            learner=rules.Learner(perceptrons.Perceptrons.from_models([model]), "align_zero"),
+            x=x,
+            y=y,
+        ),
+        rules.train: dict(
+            learner=rules.Learner(stack, "backprop"), **epoch, evaluate=layers_of, progress=False
+        ),
         theory.layer_kernels: dict(X=X, gains=np.array([1.0, 1.5])),
         theory.integrated_error: dict(t=1.0, ntk=kernel, e0=E, n_samples=5),
         theory.frozen_inputs: layers,
@@ -38,6 +106,9 @@ def calls():
 
 #: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
 RIGHT = {
+    "convolutional.ConvolutionalNets": ("strides = [1, 1, 1] passed",),
+    "experiments.train_rule": ("lrs = (0.1, 0.1, 0.1) passed",),
+    "rules.train": ("evaluate = None passed",),
     "theory.integrated_error": ("n_samples = None passed",),
     "theory.hebbian_gram": ("gain = -1 passed",),  # a sign
     "scores.probe_score": ("shape = (2, 2, 2) passed",),

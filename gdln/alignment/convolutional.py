@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from gdln import checks
 from gdln.alignment.rules import need_floats, need_targets
+from gdln.nets.mlp import need_floating
 
 RULES = ("backprop", "align_ada", "align_zero", "align_prop", "feedback", "readout")
 EPS = 1e-6
@@ -55,10 +56,10 @@ class ConvolutionalNets:
     rules = RULES
 
     def __init__(self, channels, strides, n_outputs, n_seeds, *, generator, n_inputs=1, dtype=torch.float32):
-        if not strides or min(channels, n_outputs, n_seeds, n_inputs, *strides) < 1:
-            raise ValueError(
-                f"need positive sizes, got channels={channels}, strides={strides}, {n_outputs}, {n_seeds}"
-            )
+        channels, n_outputs = checks.count("channels", channels), checks.count("n_outputs", n_outputs)
+        n_seeds, n_inputs = checks.count("n_seeds", n_seeds), checks.count("n_inputs", n_inputs)
+        strides = checks.array("strides", strides, ndim=1, dtype=int, least=1).tolist()
+        need_floating("dtype", dtype)
         checks.torch_generator("generator", generator)
         fan_in = [9 * n_inputs] + [9 * channels] * (len(strides) - 1) + [channels]
         fan_out = [channels] * len(strides) + [n_outputs]
@@ -93,8 +94,7 @@ class ConvolutionalNets:
         weights = self.weights if weights is None else weights
         if x.ndim != 4 or 9 * x.shape[1] != weights[0].shape[2]:
             raise ValueError(
-                f"images must have shape (batch, {weights[0].shape[2] // 9}, height, width), "
-                f"got {tuple(x.shape)}"
+                f"x needs shape (batch, {weights[0].shape[2] // 9}, height, width), got {tuple(x.shape)}"
             )
         S, B = len(weights[0]), len(x)
         a = x.to(weights[0].dtype).expand(S, *x.shape)
@@ -173,16 +173,14 @@ def convolution_gram(change, stride, probes):
     applied : ndarray, shape (batch, n_in, height, width)
         For :func:`gdln.alignment.scores.probe_score`.
     """
-    need_floats("change", change)
-    probes = checks.array("probes", probes)
-    if change.ndim != 2 or change.shape[1] % 9 or stride < 1:
-        raise ValueError(
-            f"need a matrix of 3 by 3 patches and stride >= 1, got {tuple(change.shape)}, {stride}"
-        )
+    need_floats("change", checks.instance("change", change, torch.Tensor))
+    patches = change.ndim == 2 and change.numel() > 0 and change.shape[1] % 9 == 0
+    checks.need(patches, "change", "shape (n_out, 9 * n_in)", change)
+    checks.finite("change", change)
+    stride = checks.count("stride", stride)
+    probes = checks.array("probes", probes, shape=("batch", change.shape[1] // 9, "height", "width"))
     kernel = change.view(len(change), -1, 3, 3)
     images = torch.tensor(probes, dtype=kernel.dtype)  # a copy: checked arrays are read-only
-    if images.ndim != 4 or images.shape[1] != kernel.shape[1]:
-        raise ValueError(f"need probes of {kernel.shape[1]} channels, got shape {tuple(images.shape)}")
     forward = functional.conv2d(images, kernel, stride=stride, padding=1)
     extra = [n - ((m - 1) * stride + 1) for n, m in zip(images.shape[2:], forward.shape[2:], strict=True)]
     return functional.conv_transpose2d(

@@ -1,6 +1,7 @@
 """Experiments on the digits that hold the theory of alignment and the learning rules against training."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +9,9 @@ import torch
 
 from gdln import checks
 from gdln.alignment import scores, theory
-from gdln.alignment.rules import Learner, accuracy, train
+from gdln.alignment.rules import Learner, accuracy, need_data, need_stack, train
 from gdln.data import images
-from gdln.nets.mlp import MLP
+from gdln.nets.mlp import MLP, need_floating
 from gdln.nets.training import gradient_descent, minibatches
 
 
@@ -65,9 +66,13 @@ def image_task(image_set, n_train, rng, n_validation=297, n_test=500, *, flat=Tr
     ValueError
         If there are not enough images.
     """
-    train_set, rest = image_set.split(n_train, rng)
-    if min(n_validation, n_test) < 0 or n_validation + n_test > len(rest):
-        raise ValueError(f"only {len(rest)} images are left for {n_validation} + {n_test}")
+    checks.instance("image_set", image_set, images.ImageSet)
+    n_train = checks.count("n_train", n_train, most=len(image_set) - 1)
+    n_validation = checks.count("n_validation", n_validation, least=0, most=len(image_set) - n_train)
+    n_test = checks.count("n_test", n_test, least=0, most=len(image_set) - n_train - n_validation)
+    flat = checks.flag("flat", flat)
+    need_floating("dtype", dtype)
+    train_set, rest = image_set.split(n_train, checks.generator("rng", rng))
     parts = (
         train_set,
         rest.subset(slice(n_validation)),
@@ -144,9 +149,17 @@ def measure_alignment(x, y, width, depth, *, generator, rng, lr=0.3, checkpoints
     ValueError
         If the checkpoints do not increase from at least one.
     """
-    checkpoints = [int(c) for c in checkpoints]
-    if min(np.diff([0, *checkpoints]), default=0) < 1:
-        raise ValueError(f"need increasing checkpoints, at least one step each, got {checkpoints}")
+    need_data(x, y)
+    for name, data in (("x", x), ("y", y)):
+        checks.need(data.ndim == 2, name, "two dimensions", data)
+        if data.dtype != torch.float64:
+            raise TypeError(f"{name} needs float64, the type of the weights, got {data.dtype}")
+    width, depth = checks.count("width", width), checks.count("depth", depth)
+    lr = checks.positive("lr", lr)
+    checks.torch_generator("generator", generator), checks.generator("rng", rng)
+    checkpoints = checks.array("checkpoints", checkpoints, ndim=1, dtype=int, least=1).tolist()
+    rising = min(np.diff([0, *checkpoints])) > 0
+    checks.need(rising, "checkpoints", "numbers of steps that increase", checkpoints)
     gains = [1.0] + [math.sqrt(2.0)] * depth
     widths = [x.shape[1], *[width] * depth, y.shape[1]]
     model = MLP(widths, "relu", "ntk", gains, generator=generator)
@@ -228,17 +241,26 @@ def train_rule(rule, tasks, draw, *, generators, lrs=(0.1, 0.3, 1.0), n_epochs=3
     result : RuleResult
         Accuracies.
     """
-    if not len(tasks) or not len(lrs):
-        raise ValueError(f"need at least one task and one learning rate, got {len(tasks)} and {len(lrs)}")
-    pairs = list(generators)
-    checks.need(len(pairs) == len(tasks), "generators", f"a pair for each of {len(tasks)} tasks", len(pairs))
+    checks.need(len(checks.instance("tasks", tasks, (list, tuple))) > 0, "tasks", "at least one task", tasks)
+    for task in tasks:
+        checks.instance("tasks", task, ImageTask)
+    checks.function("draw", draw)
+    lrs = checks.array("lrs", lrs, ndim=1, least=0)
+    n_epochs, batch_size = checks.count("n_epochs", n_epochs), checks.count("batch_size", batch_size)
+    pairs = [
+        tuple(checks.instance("generators", pair, (list, tuple)))
+        for pair in checks.instance("generators", generators, Iterable)
+    ]
+    fits = len(pairs) == len(tasks) and all(len(pair) == 2 for pair in pairs)
+    checks.need(fits, "generators", f"a pair for each of {len(tasks)} tasks", pairs)
 
     def for_every_rate(tensors):
         return [W[:1].repeat(len(lrs), *[1] * (W.ndim - 1)) for W in tensors]
 
     chosen, tables, diverged = [], [], []
     for task, (generator, of_feedback) in zip(tasks, pairs, strict=True):
-        networks = draw(generator=generator)
+        networks = draw(generator=checks.torch_generator("generators", generator))
+        need_stack("draw", networks)
         networks.weights = for_every_rate(networks.weights)
         learner = Learner(networks, rule, of_feedback)
         if learner.feedback is not None:  # the same feedback at every learning rate
@@ -282,11 +304,9 @@ def train_with_prediction(network, x, y, lr, n_epochs, *, generator, batch_size=
         One a weight tensor, with the leading axis of seeds.
     """
     learner, frozen = Learner(network, "backprop"), Learner(network, "align_zero")
-    checks.finite("x", x), checks.finite("y", y)
-    if not 1 <= batch_size <= len(x) or n_epochs < 1:
-        raise ValueError(
-            f"need len(x) >= batch_size >= 1 and n_epochs >= 1, got {len(x)}, {batch_size}, {n_epochs}"
-        )
+    need_data(x, y)
+    lr, n_epochs = checks.nonnegative("lr", lr), checks.count("n_epochs", n_epochs)
+    batch_size = checks.count("batch_size", batch_size, most=len(x))
     predicted = [torch.zeros_like(W) for W in network.weights]
     for _ in range(n_epochs):
         for b in minibatches(len(x), batch_size, generator):

@@ -1,6 +1,7 @@
 """Fully connected networks of one shape, stacked, for the rules of :mod:`gdln.alignment.rules`."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 
@@ -52,19 +53,20 @@ class Perceptrons:
     rules = RULES
 
     def __init__(self, weights, multipliers, activations):
-        self.weights, self.multipliers = list(weights), [float(c) for c in multipliers]
-        self.activations = tuple(activations)
-        need_floats("weights", *self.weights)
+        self.weights = list(checks.instance("weights", weights, (list, tuple)))
+        for W in self.weights:
+            need_floats("weights", checks.instance("weights", W, torch.Tensor))
+            checks.finite("weights", W)
         shapes = [tuple(W.shape) for W in self.weights]
         chained = all(len(s) == 3 and 0 not in s and s[0] == shapes[0][0] for s in shapes) and all(
             a[1] == b[2] for a, b in zip(shapes[:-1], shapes[1:], strict=True)
         )
-        if not chained or not 0 < len(shapes) == len(self.multipliers) == len(self.activations):
-            raise ValueError(f"need chained weights, one multiplier and activation a layer; got {shapes}")
-        if not set(self.activations) <= set(SLOPES) or self.activations[-1] != "linear":
-            raise ValueError(
-                f"need activations among {tuple(SLOPES)} and a linear last layer, got {self.activations}"
-            )
+        checks.need(chained and shapes, "weights", "layers that chain, (n_seeds, n_out, n_in) each", shapes)
+        self.multipliers = checks.array("multipliers", multipliers, shape=(len(shapes),)).tolist()
+        checks.instance("activations", activations, (list, tuple))
+        self.activations = tuple(checks.choice("activations", name, SLOPES) for name in activations)
+        last = len(self.activations) == len(shapes) and self.activations[-1] == "linear"
+        checks.need(last, "activations", "one name a layer, the last one linear", self.activations)
 
     @classmethod
     def from_models(cls, models):
@@ -85,18 +87,22 @@ class Perceptrons:
         ValueError
             If a model is no MLP, has biases, or differs from the first in shape.
         """
-        models = list(models)
+        models = list(checks.instance("models", models, Iterable))
         for model in models:
             if not isinstance(model, MLP) or model.biases is not None:
-                raise ValueError(f"need MLPs without biases, got {type(model).__name__} {model!r:.60}")
+                raise ValueError(
+                    f"models needs MLPs without biases, got {type(model).__name__} {model!r:.60}"
+                )
             if (model.widths, model.activations, model.multipliers) != (
                 models[0].widths,
                 models[0].activations,
                 models[0].multipliers,
             ):
-                raise ValueError(f"need models of one shape, got {models[0].widths} and {model.widths}")
+                raise ValueError(
+                    f"models needs networks of one shape, got {models[0].widths} and {model.widths}"
+                )
         if not models:
-            raise ValueError("need at least one model, got none")
+            raise ValueError("models needs at least one model, got none")
         weights = [
             torch.stack([m.weights[l].detach() for m in models]) for l in range(len(models[0].weights))
         ]
@@ -124,8 +130,9 @@ class Perceptrons:
         networks : Perceptrons
             The stack.
         """
-        if len(widths) < 2 or min(widths) < 1:
-            raise ValueError(f"need at least an input and an output width, all positive, got {widths}")
+        widths = checks.array("widths", widths, ndim=1, dtype=int, least=1).tolist()
+        checks.need(len(widths) > 1, "widths", "at least an input and an output width", widths)
+        n_seeds = checks.count("n_seeds", n_seeds)
         gains = [1.0] + [math.sqrt(2.0)] * (len(widths) - 2)
         return cls.from_models(
             MLP(widths, activation, "ntk", gains, generator=generator, dtype=dtype) for _ in range(n_seeds)
@@ -135,7 +142,7 @@ class Perceptrons:
         """Input and activity of every layer, each of shape (n_seeds, batch, width); the output last."""
         weights = self.weights if weights is None else weights
         if x.shape[-1] != weights[0].shape[2] or x.ndim not in (2, 3):
-            raise ValueError(f"inputs must have {weights[0].shape[2]} columns, got shape {tuple(x.shape)}")
+            raise ValueError(f"x needs {weights[0].shape[2]} columns, got shape {tuple(x.shape)}")
         a = [x.to(weights[0].dtype).expand(len(weights[0]), *x.shape[-2:])]
         for W, c, name in zip(weights, self.multipliers, self.activations, strict=True):
             z = torch.baddbmm(W.new_zeros(()), a[-1], W.mT, beta=0, alpha=c)

@@ -6,6 +6,7 @@ import torch
 
 from gdln import checks
 from gdln.alignment.rules import need_targets
+from gdln.nets.mlp import need_floating
 
 RULES = (
     "backprop",
@@ -55,8 +56,9 @@ class RecurrentNets:
     rules = RULES
 
     def __init__(self, n_inputs, width, n_seeds, *, generator, dtype=torch.float64):
-        if min(n_inputs, width, n_seeds) < 1:
-            raise ValueError(f"need positive sizes, got {n_inputs}, {width} and {n_seeds}")
+        n_inputs, width = checks.count("n_inputs", n_inputs), checks.count("width", width)
+        n_seeds = checks.count("n_seeds", n_seeds)
+        need_floating("dtype", dtype)
         checks.torch_generator("generator", generator)
 
         def draw(*shape):
@@ -71,7 +73,7 @@ class RecurrentNets:
         """States of shape (n_seeds, batch, width), one a time, the zero initial state first."""
         w_in, W, b = (self.weights if weights is None else weights)[:3]
         if x.ndim != 3 or x.shape[2] != w_in.shape[2]:
-            raise ValueError(f"inputs must have shape (batch, times, {w_in.shape[2]}), got {tuple(x.shape)}")
+            raise ValueError(f"x needs shape (batch, times, {w_in.shape[2]}), got {tuple(x.shape)}")
         drive = torch.einsum("btd,snd->tsbn", x.to(W.dtype), w_in) + b
         states = [W.new_zeros(drive.shape[1:])]
         for drive_t in drive:

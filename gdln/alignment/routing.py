@@ -48,13 +48,11 @@ class RoutingNets:
     rules = RULES
 
     def __init__(self, mask, n_inputs, n_outputs, width, gain, n_seeds, *, generator):
-        self.mask = torch.tensor(checks.array("mask", mask, dtype=bool))
-        if self.mask.ndim != 2 or not self.mask.any():
-            raise ValueError(f"need a matrix of routes with a trained one, got {tuple(self.mask.shape)}")
-        if min(n_inputs, n_outputs, width, n_seeds) < 1 or not 0 < gain < math.inf:
-            raise ValueError(
-                f"need positive sizes and gain, got {n_inputs}, {n_outputs}, {width}, {n_seeds}, {gain}"
-            )
+        self.mask = torch.tensor(checks.array("mask", mask, ndim=2, dtype=bool))
+        checks.need(bool(self.mask.any()), "mask", "at least one trained route", mask)
+        n_inputs, n_outputs = checks.count("n_inputs", n_inputs), checks.count("n_outputs", n_outputs)
+        width, n_seeds = checks.count("width", width), checks.count("n_seeds", n_seeds)
+        gain = checks.positive("gain", gain)
         checks.torch_generator("generator", generator)
         n_in, n_out = self.mask.shape
         shapes = [(n_in, width, n_inputs), (width, width), (n_out, n_outputs, width)]
@@ -69,7 +67,7 @@ class RoutingNets:
         """Activities after the encoders and after the shared layer, each (n_seeds, M, n, h)."""
         E, S, _ = self.weights if weights is None else weights
         if x.ndim != 2 or x.shape[1] != E.shape[3]:
-            raise ValueError(f"inputs must have shape (n, {E.shape[3]}), got {tuple(x.shape)}")
+            raise ValueError(f"x needs shape (n, {E.shape[3]}), got {tuple(x.shape)}")
         first = x.to(E.dtype) @ E.mT
         return first, first @ S.mT[:, None]
 

@@ -6,10 +6,12 @@ A :class:`Learner` joins a stack of equal networks (a leading axis of seeds) wit
 """
 
 import math
+import numbers
 
 import torch
 
 from gdln import checks, optional
+from gdln.nets.mlp import MLP
 from gdln.nets.training import minibatches
 
 #: Rules in the order the book tabulates them.
@@ -82,6 +84,7 @@ class Learner:
     """
 
     def __init__(self, network, rule, generator=None):
+        need_stack("network", network)
         self.network, self.rule = network, checks.choice("rule", rule, network.rules)
         if generator is not None or rule in DRAWING:
             checks.torch_generator("generator", generator)
@@ -141,9 +144,10 @@ class Learner:
         if torch.is_tensor(lr):
             fits = lr.numel() in (1, n_seeds) and bool(((lr >= 0) & lr.isfinite()).all())
         else:
-            fits = 0 <= lr < math.inf
+            fits = isinstance(lr, numbers.Real) and not isinstance(lr, bool) and 0 <= lr < math.inf
         if not fits:
-            raise ValueError(f"need finite rates >= 0, one for all or one for each of {n_seeds}, got {lr}")
+            words = f"finite rates of at least 0, one for all or one for each of {n_seeds}"
+            checks.need(False, "lr", words, lr)
         changes, loss = self.changes(x, y)
         for W, change in zip(self.network.weights, changes, strict=True):
             if torch.is_tensor(lr):
@@ -159,9 +163,26 @@ def need_targets(x, y, shape, n_seeds=None):
     seeds = {len(part) for part in (x, y) if n_seeds is not None and part.ndim == 3} - {1}
     if 0 in x.shape or tuple(y.shape) not in shapes or seeds - {n_seeds}:
         raise ValueError(
-            f"need targets of shape {tuple(shape)} for at least one sample, got {tuple(y.shape)} for inputs "
+            f"y needs shape {tuple(shape)} with at least one sample, got {tuple(y.shape)} for x of shape "
             f"{tuple(x.shape)}"
         )
+
+
+def need_stack(name, network):
+    """Raise a ValueError unless it is a stack of networks, which a :class:`Learner` can train."""
+    parts = ("rules", "weights", "draw_feedback", "changes", "outputs")
+    checks.need(all(hasattr(network, part) for part in parts), name, "a stack of networks", network)
+
+
+def need_data(x, y, names=("x", "y")):
+    """Refuse inputs and targets, under their names, unless they are finite tensors of one length."""
+    for name, data in zip(names, (x, y), strict=True):
+        checks.instance(name, data, torch.Tensor)
+        if data.is_complex():
+            raise TypeError(f"{name} needs real numbers, got elements of type {data.dtype}")
+        checks.need(data.ndim > 0 and data.numel() > 0, name, "at least one sample", data)
+        checks.finite(name, data)
+    checks.need(len(x) == len(y), names[1], f"one entry for each of {len(x)} samples of {names[0]}", y)
 
 
 def need_floats(name, *tensors):
@@ -198,8 +219,11 @@ def fill_gradients(model, learner, x, y):
     >>> loss = fill_gradients(model, learner, torch.eye(2).double(), torch.ones(2, 1).double())
     >>> optimiser.step()
     """
-    if len(learner.network.weights[0]) != 1 or len(learner.network.weights) != len(model.weights):
-        raise ValueError("need a learner of one network with the layers of the model")
+    checks.instance("model", model, MLP), checks.instance("learner", learner, Learner)
+    need_data(x, y)
+    stacked = [tuple(W.shape) for W in learner.network.weights]
+    layers = [(1, *W.shape) for W in model.weights]
+    checks.need(stacked == layers, "learner", f"one network with weights of shapes {layers}", stacked)
     for stacked, W in zip(learner.network.weights, model.weights, strict=True):
         stacked[0] = W.detach()
     changes, loss = learner.changes(x, y)
@@ -244,12 +268,15 @@ def train(learner, x, y, lr, n_epochs, *, generator, batch_size=50, evaluate=Non
     TypeError
         If the generator is none.
     """
-    checks.finite("x", x), checks.finite("y", y)
-    if len(x) != len(y) or not 1 <= batch_size <= len(x) or n_epochs < 1:
-        raise ValueError(
-            f"need len(x) == len(y) >= batch_size >= 1 and n_epochs >= 1, got {len(x)}, {len(y)}, "
-            f"{batch_size} and {n_epochs}"
-        )
+    checks.instance("learner", learner, Learner)
+    need_data(x, y)
+    n_epochs, batch_size = (
+        checks.count("n_epochs", n_epochs),
+        checks.count("batch_size", batch_size, most=len(x)),
+    )
+    if evaluate is not None:
+        checks.function("evaluate", evaluate)
+    progress = checks.flag("progress", progress)
     epochs = range(n_epochs)
     if progress:
         epochs = optional.load("tqdm", "progress=True").tqdm(epochs, leave=False)
@@ -287,9 +314,9 @@ def accuracy(network, x, labels):
     ValueError
         If there is not one label a sample or an input is not finite.
     """
-    checks.finite("x", x)
-    if not 0 < len(x) == labels.numel() or labels.ndim != 1:
-        raise ValueError(f"need one label a sample, got {tuple(labels.shape)} for inputs {tuple(x.shape)}")
+    need_stack("network", network)
+    need_data(x, labels, names=("x", "labels"))
+    checks.need(labels.ndim == 1 and not labels.is_floating_point(), "labels", "one class a sample", labels)
     f = network.outputs(x)
     right = (f.argmax(-1) == labels) & f.isfinite().all(-1)
     return right.double().mean(-1)
