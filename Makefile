@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= cpu
 PYTHONS := gdln tests scripts course benchmarks book/_ext
 
-.PHONY: FORCE help book test test-course grade check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
+.PHONY: FORCE help book test test-course assignments grade check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
 
 help:          ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -23,6 +23,9 @@ test: lint book  ## library, notebooks, book and browser, with pytest's own summ
 
 test-course: $(VENV)/done  ## what of the problem sets takes minutes: every wrong answer, and mutants of the solutions
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --durations=20 -m course tests/course
+
+assignments: $(VENV)/done  ## problem sets to hand out, in _build/course; SEED=2027 changes the numbers
+	@$(BIN)/python -m course.release $(SET) $(if $(SEED),--seed $(SEED))
 
 grade: $(VENV)/done  ## grade what students handed in: SUBMISSIONS=folder [SET=race] [SEED=2027] [JOBS=2]
 	@test -n "$(SUBMISSIONS)" || { echo "make grade SUBMISSIONS=folder [SET=race], with one file or sub-folder a student in the folder"; exit 1; }

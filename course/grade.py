@@ -28,12 +28,11 @@ from pathlib import Path
 from course import cage, report
 from course.handed_in import entries
 from course.judge import Job
+from course.release import seeds_of
 from course.sources import FOLDER, ROOT, BadSource, available, load
 from course.submission import Limits
 
 RESULTS = ROOT / "_build" / "graded"
-#: The seed that the last release was made with, where there was one.
-RELEASED = ROOT / "_build" / "course" / "seed"
 #: What decides a result besides the submission and the source.
 CODE = ("alarm", "cage", "grading", "judge", "sources", "submission", "wire", "worker")
 #: Seconds for the trusted process, beyond what the submission and the tests may take.
@@ -120,11 +119,6 @@ def told(result):
     return f"{earned:g} of {sum(test['points'] for test in result['tests']):g} automatic points"
 
 
-def released_seed():
-    """Return the seed of the last release, ``None`` where there was none."""
-    return int(RELEASED.read_text()) if RELEASED.is_file() else None
-
-
 def run(folder, grader, wanted=None, jobs=1, say=print):
     """Grade a folder and write the reports.
 
@@ -184,10 +178,10 @@ def main():
     limits = Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)})
     try:
         found = None if options.without_cage else cage.find(limits)
-        seed = released_seed() if options.seed is None else options.seed
         names = available(options.folder) if options.set is None else [options.set]
         sets = {name: load(name, options.folder) for name in names}
-        sets = {name: s if seed is None else s.with_seed(seed) for name, s in sets.items()}
+        seeds = seeds_of() if options.seed is None else dict.fromkeys(names, options.seed)
+        sets = {name: s.with_seed(seeds.get(name, s.seed)) for name, s in sets.items()}
         print(
             *(
                 ["WITHOUT A SANDBOX: submissions may do what you may do."]

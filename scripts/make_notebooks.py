@@ -118,6 +118,12 @@ if importlib.util.find_spec("gdln") is None:
 """
 
 
+def setup_cell(revision):
+    """Return the cell that installs the library where it is missing."""
+    source = f"gdln[train,interactive] @ git+{address()}@{revision}"
+    return nbformat.v4.new_code_cell(SETUP.format(source=source), metadata={"tags": ["setup"]})
+
+
 class Labels:
     """Where every label of the book stands and what a reader should see for it."""
 
@@ -210,7 +216,7 @@ class Converter:
     def notebook(self):
         """Return the reader's notebook."""
         notebook = jupytext.reads(self.source.read_text(), fmt="md:myst")
-        cells = [self._setup_cell()]
+        cells = [setup_cell(self.revision)]
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 text = self._markdown(cell.source)
@@ -222,10 +228,6 @@ class Converter:
             cell["id"] = f"cell-{number:03d}"
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         return nbformat.v4.new_notebook(cells=cells, metadata={**kernel, "language_info": {"name": "python"}})
-
-    def _setup_cell(self):
-        source = f"gdln[train,interactive] @ git+{address()}@{self.revision}"
-        return nbformat.v4.new_code_cell(SETUP.format(source=source), metadata={"tags": ["setup"]})
 
     def _code(self, cell):
         metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
