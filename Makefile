@@ -36,8 +36,8 @@ check: lint    ## lint, floors, fast tests, notebooks in step: for daily work, w
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not course" tests \
 	  --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_build.py --ignore=tests/test_binder.py
 
-notebooks: $(VENV)/done  ## write the notebook beside each chapter
-	@$(BIN)/python scripts/make_notebooks.py
+notebooks: $(VENV)/done  ## write the notebook beside each chapter; STUDENT=1: without solutions, in _build/students
+	@$(BIN)/python scripts/make_notebooks.py $(if $(STUDENT),--students _build/students)
 
 graph: $(VENV)/done  ## draw who imports whom in the library
 	@$(BIN)/python scripts/make_graph.py

@@ -98,6 +98,29 @@ def parse_blocks(text):
     return blocks
 
 
+def without_solutions(text):
+    """Return a MyST page with a place to write instead of each solution, code and all."""
+    kept, inside, closing = [], False, None
+    for line in text.split("\n"):
+        match = FENCE.match(line)
+        if closing is not None:  # the end of a solution is a directive of its own
+            if re.match(rf"^{closing}\s*$", line):
+                inside, closing = False, None
+        elif match and match["name"] in ("solution-start", "solution"):
+            kept += ["+++", "", PLACE, "", "+++"]
+            inside = True
+            closing = match["fence"] if match["name"] == "solution" else None
+        elif match and match["name"] == "solution-end":
+            closing = match["fence"]
+        elif not inside:
+            kept.append(line)
+    if inside:
+        raise ValueError("a solution is never closed")
+    return "\n".join(kept)
+
+
+#: What stands in a student's notebook where the book has a solution.
+PLACE = "*Your solution here.*"
 SETUP = """\
 # On Colab, and wherever the library is missing: install it from the book's repository.
 import importlib.util
@@ -208,14 +231,15 @@ class Labels:
 class Converter:
     """Turns one chapter into its notebook."""
 
-    def __init__(self, source, labels, revision):
-        self.source, self.labels, self.revision = source, labels, revision
+    def __init__(self, source, labels, revision, student=False):
+        self.source, self.labels, self.revision, self.student = source, labels, revision, student
         self.in_solution = False  # between solution-start and solution-end, across cells
         self.fold_open = False  # inside <details>, which HTML cannot carry across cells
 
     def notebook(self):
         """Return the reader's notebook."""
-        notebook = jupytext.reads(self.source.read_text(), fmt="md:myst")
+        text = self.source.read_text()
+        notebook = jupytext.reads(without_solutions(text) if self.student else text, fmt="md:myst")
         cells = [setup_cell(self.revision)]
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
@@ -325,9 +349,9 @@ class Converter:
         raise ValueError(f"{self.source.name}: no plain Markdown known for the directive {name!r}")
 
 
-def write(source, labels, revision):
-    """Return the text of a chapter's notebook."""
-    return nbformat.writes(Converter(source, labels, revision).notebook()) + "\n"
+def write(source, labels, revision, student=False):
+    """Return the text of a chapter's notebook, for students without the solutions of the exercises."""
+    return nbformat.writes(Converter(source, labels, revision, student).notebook()) + "\n"
 
 
 def pack(archive, notebooks):
@@ -351,6 +375,11 @@ def main():
     parser.add_argument(
         "--zip", type=Path, help="write all notebooks into this archive and leave the tree alone"
     )
+    parser.add_argument(
+        "--students",
+        type=Path,
+        help="write notebooks without solutions into this folder and leave the tree alone",
+    )
     parser.add_argument("sources", nargs="*", type=Path, help="chapters; all of _toc.yml unless given")
     options = parser.parse_args()
     listed = chapters()
@@ -359,6 +388,13 @@ def main():
     labels, stale = Labels(pages), []
     if options.zip:
         pack(options.zip, {path: write(path, labels, options.revision) for path in wanted})
+        return
+    if options.students:
+        for source in wanted:
+            target = options.students / source.with_suffix(".ipynb").relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(write(source, labels, options.revision, student=True))
+        print(f"{len(wanted)} notebooks without solutions: {options.students}")
         return
     for source in wanted:
         text = write(source, labels, options.revision)
