@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= cpu
 PYTHONS := gdln tests scripts course benchmarks book/_ext
 
-.PHONY: FORCE help book test test-course assignments grade check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
+.PHONY: FORCE help book test test-course test-lite lite site assignments grade check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
 
 help:          ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -19,7 +19,7 @@ book: $(VENV)/done  ## build the book strictly and say where it is; V=1 shows al
 
 test: lint book  ## library, notebooks, book and browser, with pytest's own summary and the slowest twenty
 	@$(BIN)/python -m tests.chromium
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --durations=20 -m "not course" --doctest-modules gdln tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --durations=20 -m "not course and not lite" --doctest-modules gdln tests
 
 test-course: $(VENV)/done  ## what of the problem sets takes minutes: every wrong answer, and mutants of the solutions
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --durations=20 -m course tests/course
@@ -33,7 +33,7 @@ grade: $(VENV)/done  ## grade what students handed in: SUBMISSIONS=folder [SET=r
 
 check: lint    ## lint, floors, fast tests, notebooks in step: for daily work, without the book
 	@$(BIN)/python scripts/make_notebooks.py --check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not course" tests \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not course and not lite" tests \
 	  --ignore=tests/test_book.py --ignore=tests/test_notebooks.py --ignore=tests/test_build.py --ignore=tests/test_binder.py
 
 notebooks: $(VENV)/done  ## write the notebook beside each chapter; STUDENT=1: without solutions, in _build/students
@@ -58,7 +58,19 @@ mutants: $(VENV)/done  ## change one token of each changed module at a time, and
 test-latest:   ## the newest versions the ranges allow, in an environment of its own
 	$(PYTHON) -m venv _build/latest
 	_build/latest/bin/pip install -q -U -e '.[train,exact,cluster,book,test]'
-	_build/latest/bin/python -m pytest -n 2 --dist loadfile tests -m "not browser and not course"
+	_build/latest/bin/python -m pytest -n 2 --dist loadfile tests -m "not browser and not course and not lite"
+
+lite: $(VENV)/done  ## the site of notebooks that run in a browser, in _build/lite; PYODIDE=folder carries the runtime
+	@$(BIN)/python scripts/make_lite.py $(if $(PYODIDE),--pyodide $(PYODIDE))
+
+site: book lite  ## what is published, in _build/site: the book, and the site of notebooks below it
+	@rm -rf _build/site && cp -r _build/html _build/site && cp -r _build/lite _build/site/lite
+	@echo "The whole site is at $(CURDIR)/_build/site; look at it with: $(BIN)/python -m http.server -d _build/site"
+
+test-lite: $(VENV)/done  ## run a chapter a part in Chromium, from the site of notebooks alone; minutes each
+	@if $(BIN)/python -m tests.runtime _build/pyodide; then $(BIN)/python scripts/make_lite.py --pyodide _build/pyodide; \
+	  else $(BIN)/python scripts/make_lite.py; fi
+	$(BIN)/python -m pytest -rs -s -m lite tests
 
 linkcheck: $(VENV)/done  ## try every link of the book (needs the network)
 	@$(BIN)/jupyter-book build . --builder linkcheck -q

@@ -148,10 +148,13 @@ def setup_cell(revision):
 
 
 class Labels:
-    """Where every label of the book stands and what a reader should see for it."""
+    """Where every label of the book stands and what a reader should see for it.
 
-    def __init__(self, sources):
-        self.where = {}
+    Links go to the pages in ``reachable`` only, to all of them unless given: elsewhere a page is named.
+    """
+
+    def __init__(self, sources, reachable=None):
+        self.where, self.reachable = {}, reachable
         self.bibliography = parse_file(str(ROOT / "book" / "references.bib")).entries
         for source in sources:
             self._scan(source)
@@ -206,6 +209,8 @@ class Labels:
         if not text and re.match(r"^[(A-Z][\w ]*\)?$", shown) and re.search(r"\d", shown):
             title = self.where[str(source.relative_to(ROOT).with_suffix(""))][1]
             shown = f"{shown} of “{title}”"
+        if self.reachable is not None and source not in self.reachable:
+            return shown
         return f"[{shown}]({os.path.relpath(target, here.parent)})"
 
     def cite(self, keys, style):
@@ -231,8 +236,8 @@ class Labels:
 class Converter:
     """Turns one chapter into its notebook."""
 
-    def __init__(self, source, labels, revision, student=False):
-        self.source, self.labels, self.revision, self.student = source, labels, revision, student
+    def __init__(self, source, labels, setup, student=False):
+        self.source, self.labels, self.setup, self.student = source, labels, setup, student
         self.in_solution = False  # between solution-start and solution-end, across cells
         self.fold_open = False  # inside <details>, which HTML cannot carry across cells
 
@@ -240,7 +245,7 @@ class Converter:
         """Return the reader's notebook."""
         text = self.source.read_text()
         notebook = jupytext.reads(without_solutions(text) if self.student else text, fmt="md:myst")
-        cells = [setup_cell(self.revision)]
+        cells = [self.setup]
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 text = self._markdown(cell.source)
@@ -344,14 +349,14 @@ class Converter:
             return f"![{options.get('alt', '')}]({argument})\n\n{self._blocks(body)}"
         if name == "dropdown":
             return f"<details><summary>{argument}</summary>\n\n{self._blocks(body)}\n\n</details>\n"
-        if name == "bibliography":
+        if name in ("bibliography", "try-it"):  # a notebook's cells can be changed and run as they are
             return ""
         raise ValueError(f"{self.source.name}: no plain Markdown known for the directive {name!r}")
 
 
-def write(source, labels, revision, student=False):
-    """Return the text of a chapter's notebook, for students without the solutions of the exercises."""
-    return nbformat.writes(Converter(source, labels, revision, student).notebook()) + "\n"
+def write(source, labels, setup, student=False):
+    """Return the text of a chapter's notebook with this first cell, for students without the exercises' solutions."""
+    return nbformat.writes(Converter(source, labels, setup, student).notebook()) + "\n"
 
 
 def pack(archive, notebooks):
@@ -385,19 +390,19 @@ def main():
     listed = chapters()
     wanted = [path.resolve() for path in options.sources] or listed
     pages = [path for path in (ROOT / "book").rglob("*.md") if path.parent.name != "_ext"]
-    labels, stale = Labels(pages), []
+    labels, stale, setup = Labels(pages), [], setup_cell(options.revision)
     if options.zip:
-        pack(options.zip, {path: write(path, labels, options.revision) for path in wanted})
+        pack(options.zip, {path: write(path, labels, setup) for path in wanted})
         return
     if options.students:
         for source in wanted:
             target = options.students / source.with_suffix(".ipynb").relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(write(source, labels, options.revision, student=True))
+            target.write_text(write(source, labels, setup, student=True))
         print(f"{len(wanted)} notebooks without solutions: {options.students}")
         return
     for source in wanted:
-        text = write(source, labels, options.revision)
+        text = write(source, labels, setup)
         target = source.with_suffix(".ipynb")
         if target.is_file() and target.read_text() == text:
             continue

@@ -13,6 +13,9 @@ import yaml
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+from browser import runs_in_a_browser  # noqa: E402
+
 HTML = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *[c["file"] for part in TOC["parts"] for c in part["chapters"]]]
@@ -109,6 +112,11 @@ def test_launch_buttons_point_to_files_that_exist():
         assert colab and binder, page
         assert colab[0].endswith(f"{page}.ipynb") and f"{page}.ipynb" in binder[0]
         assert address.removeprefix("https://github.com/") in colab[0]
+        lite = [h for h in links if "lite/lab" in h]
+        wanted = os.path.relpath(f"lite/lab/index.html?path={page}.ipynb", Path(page).parent)
+        assert set(lite) == (
+            {wanted} if runs_in_a_browser(ROOT, (ROOT / f"{page}.md").read_text()) else set()
+        )
         assert (ROOT / f"{page}.ipynb").is_file()
 
 

@@ -9,7 +9,7 @@ import pytest
 from course.sources import ROOT, bound, used_or_nothing
 
 sys.path.insert(0, str(ROOT / "scripts"))
-from make_notebooks import PLACE, SETUP, Labels, chapters, without_solutions, write  # noqa: E402
+from make_notebooks import PLACE, SETUP, Labels, chapters, setup_cell, without_solutions, write  # noqa: E402
 
 PAGES = [path.relative_to(ROOT).as_posix() for path in chapters()]
 SOLUTION = re.compile(r"^```\{solution-start\}.*?^```\{solution-end\}\n```$", re.M | re.S)
@@ -34,7 +34,7 @@ def words_of(text):
 @pytest.mark.parametrize("page", PAGES)
 def test_no_line_of_a_solution_stands_in_a_students_notebook(page, labels):
     source = (ROOT / page).read_text()
-    told = nbformat.reads(write(ROOT / page, labels, "0", student=True), as_version=4)
+    told = nbformat.reads(write(ROOT / page, labels, setup_cell("0"), student=True), as_version=4)
     text = "\n".join(cell.source for cell in told.cells)
     solutions = SOLUTION.findall(source)
     public = flat(SOLUTION.sub("", source))
@@ -51,7 +51,7 @@ def test_no_line_of_a_solution_stands_in_a_students_notebook(page, labels):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_chapters_own_code_needs_no_solution(page, labels):
-    told = nbformat.reads(write(ROOT / page, labels, "0", student=True), as_version=4)
+    told = nbformat.reads(write(ROOT / page, labels, setup_cell("0"), student=True), as_version=4)
     known = {"display"}
     for cell in told.cells:
         if cell.cell_type == "code":
