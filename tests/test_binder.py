@@ -19,6 +19,9 @@ import yaml
 
 from tests.test_book import CHAPTERS, HTML, ROOT
 
+sys.path.insert(0, str(ROOT / "scripts"))
+from make_lock import environment  # noqa: E402
+
 REPO2DOCKER = "jupyter-repo2docker==2026.4.0"
 PROBE = """\
 import json
@@ -130,6 +133,12 @@ def test_a_page_without_code_has_no_button():
     for path in sorted(Path(HTML, "book").rglob("*.html")):
         page = path.relative_to(HTML).with_suffix("").as_posix()
         assert ("mybinder.org/v2" in text(page)) is (page in CHAPTERS), page
+
+
+def test_environment_yml_is_what_the_lock_makes_of_it():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lock if "==" in line)
+    assert (ROOT / "environment.yml").read_text(encoding="utf-8") == environment(pins)
 
 
 def test_all_that_the_library_needs_stands_in_the_environment_of_binder():
