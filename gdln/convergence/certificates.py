@@ -172,6 +172,7 @@ def certify(gram, h0, c, y, activation, scaling="mean_field"):
     scaling = checks.choice("scaling", scaling, ("mean_field", "ntk"))
     size = np.abs(c)
     c_hat = size[0]
+    # equal up to rounding of a sum
     if not c_hat > 0 or not np.ptp(size) <= 1e-12 * c_hat:
         raise ValueError(
             f"c needs output weights of one size, not zero, got sizes from {size.min():.6g} to {size.max():.6g}"

@@ -396,8 +396,10 @@ def flow(
     method = checks.choice("method", method, METHODS)
     reach = np.abs(c).max() * len(c) * _scale(len(c), scaling)
     if rtol is None:
+        # at a kink the error estimate of a step falls no faster than the step, so digits are dear
         rtol = 1e-6 if activation.smooth else 1e-4
     if atol is None:
+        # pre-activations within the size that one output turns into, whatever the output weights
         atol = (1e-8 if activation.smooth else 1e-5) * min(1.0, 1 / reach)
 
     def features(state):

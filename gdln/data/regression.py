@@ -195,6 +195,7 @@ def classes(image_set, n_train, n_test, rng):
     """Ten classes; targets one-hot minus 0.1."""
     train, test = _halves(image_set, n_train, n_test, rng)
     X, X_test = centred_rows(train, test)
+    # one in ten is the mean of a class
     Y, Y_test = (np.eye(10)[part.labels] - 0.1 for part in (train, test))
     return Task(X, Y, X_test, Y_test)
 

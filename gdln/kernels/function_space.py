@@ -322,6 +322,7 @@ def _learnt(times, rates, lr):
 
 def _variance(variance, size):
     """A variance found as a difference of terms of a size, without what rounding leaves below zero."""
+    # a nearly singular kernel loses ten of sixteen digits in the difference; more is another kernel
     lowest = np.min(variance + 1e-6 * size)
     if lowest < 0:
         raise ValueError(

@@ -353,6 +353,7 @@ def modes(sigma_yx, sigma_x, rank=None):
     sigma_yx, sigma_x = _check_correlations(sigma_yx, sigma_x)
     rank = None if rank is None else checks.count("rank", rank, least=0, most=min(sigma_yx.shape))
     U, s, Vt = np.linalg.svd(sigma_yx, full_matrices=False)
+    # a correlation from data has rounding of about 1e-15 where it has no mode
     k = int((s > 1e-12 * s[0]).sum()) if rank is None else rank
     U, s, V = U[:, :k], s[:k], Vt[:k].T
     inside = V.T @ sigma_x @ V

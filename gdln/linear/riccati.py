@@ -158,6 +158,7 @@ def solve(weights, sigma_yx, times, tau=1.0):
     times, tau = np.atleast_1d(checks.times("times", times, ndim=(0, 1))), checks.positive("tau", tau)
     imbalance, defect = imbalance_of((W1, W2))
     Q0 = np.vstack([W1.T, W2])
+    # a million times what rounding leaves in weights of this size
     if defect > 1e-9 * max(1.0, np.square(Q0).sum()):
         raise ValueError(f"weights need W2'W2 - W1 W1' = lambda I, got a difference of {defect:.2g}")
     F = np.block(
@@ -183,6 +184,7 @@ def _layers(weights):
 def _factor(t, rates, C):
     """Factor Y of the solution Y Y' at time t, in the eigenbasis of F; see :func:`solve`."""
     h = C.shape[1]
+    # the others grow at most linearly: below rounding a rate has no sign
     up = rates > 1e-14 * np.abs(rates).max()
     safe = np.where(np.abs(rates) > 0, rates, 1.0)
     grown = np.where(np.abs(rates) > 0, -np.expm1(-2 * np.abs(rates) * t) / (2 * np.abs(safe)), t)
@@ -217,6 +219,7 @@ def _graded_basis(G, w):
             left[i], left[:, j] = False, False
             G -= np.outer(columns[:, k], np.where(left.any(axis=0), G[i], 0.0))
             G[i] = 0.0
+    # the exponential overflows from 709 on
     grade = np.exp(np.minimum(w[:, None] - w[pivots], 700.0))  # above only where a column is zero
     return np.linalg.qr(columns * grade)[0]
 

@@ -155,6 +155,7 @@ def _pareto_shape(excess):
     rates = 1 / excess[-1] + (1 - np.sqrt(grid / (np.arange(1, grid + 1) - 0.5))) / (3 * quartile)
     shapes = np.log1p(-np.outer(rates, excess)).mean(axis=1)
     weights = special.softmax(n * (np.log(-rates / shapes) - shapes - 1))
+    # as Zhang and Stephens do: lighter ones are rounding
     weights = np.where(weights >= 10 * np.finfo(float).eps, weights, 0.0)
     rate = rates @ weights / weights.sum()
     return (n * np.log1p(-rate * excess).mean() + 5) / (n + 10)

@@ -95,6 +95,7 @@ def importance(X, gates, y, X_new, gates_new, *, width, sigma2, temperature, rng
     mean = weight @ outputs
     away = (outputs - mean) ** 2
     # the tail of the weights alone does not see a rare region whose outputs are far away
+    # a logarithm of draws that all agree
     share = np.log(np.maximum((away + spreads).mean(axis=1), 1e-300))
     health = Health(
         0,

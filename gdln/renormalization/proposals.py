@@ -243,6 +243,7 @@ def fitted(log_likelihood, noise, prior, rng, *, dof, n_pilot=400, n_rounds=6):
         # a part that is of no use now may be later: none falls below a fortieth
         rest = np.maximum(mine[:-1] @ aim, 0.025)
         mixture = Mixture(parts, np.append((1 - DEFENSIVE) * rest / rest.sum(), DEFENSIVE))
+        # both kinds of weights of this round are nearly equal: another would change little
         if all(1 / (a**2).sum() > 0.7 * n_pilot for a in latest):
             break
     return mixture, len(at_modes)
@@ -258,6 +259,7 @@ def _matched(chart, factor, dof):
     """Student law with the moments of given draws."""
     theta, _ = chart.coordinates(factor)
     covariance = np.atleast_2d(np.cov(theta.T))
+    # draws that lie in a plane have a singular covariance
     covariance += 1e-9 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     return Student(chart, theta.mean(axis=0), np.linalg.cholesky(covariance), dof)
 

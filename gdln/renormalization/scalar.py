@@ -151,6 +151,7 @@ def layer_scale(alpha, r0, sigma2, depth=1):
     sigma2, depth = checks.positive("sigma2", sigma2), checks.positive("depth", depth)
 
     def excess(x):
+        # the exponential overflows from 709 on, and the sign is settled long before
         return math.exp(x) / sigma2 - (1 - alpha) - alpha * r0 * math.exp(min(-depth * x, 700.0))
 
     low, high = -1.0, 1.0
