@@ -28,8 +28,8 @@ import make_notebooks  # noqa: E402
 from browser import build_wheel, runs_in_a_browser  # noqa: E402
 
 BUILD = ROOT / "_build"
-#: Pure packages that the runtime lacks, at the versions of requirements.lock: the kernel's and plotly's.
-CARRIED = ("comm", "narwhals", "plotly")
+#: Pure packages that come with the site, at the versions of requirements.lock: the kernel's, and those of the extras.
+CARRIED = ("comm", "mpmath", "narwhals", "plotly")
 #: Files of the runtime itself, and packages that the kernel and the library load.
 CORE = (
     "pyodide.js",
@@ -60,8 +60,8 @@ def chapters():
 def setup_cell(source):
     """Return the first cell of a chapter's notebook in the browser."""
     text = source.read_text(encoding="utf-8")
-    extra = "[interactive]" if "import plotly" in text else ""
-    return nbformat.v4.new_code_cell(SETUP.format(names=f"gdln{extra}"), metadata={"tags": ["setup"]})
+    extras = "exact,interactive" if "import plotly" in text else "exact"
+    return nbformat.v4.new_code_cell(SETUP.format(names=f"gdln[{extras}]"), metadata={"tags": ["setup"]})
 
 
 def files_of(folder):

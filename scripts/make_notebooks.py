@@ -132,7 +132,7 @@ if importlib.util.find_spec("gdln") is None:
     if "/OWNER/" in source:
         raise RuntimeError(
             "This copy of the book is not published, so there is no address to install gdln from: "
-            "run `pip install -e '.[train,interactive]'` in the folder of the book."
+            "run `pip install -e '.[train,exact,interactive]'` in the folder of the book."
         )
     print("Installing gdln and what it needs: a minute or two ...")
     pip = [sys.executable, "-m", "pip", "install", "-q", source]
@@ -143,7 +143,7 @@ if importlib.util.find_spec("gdln") is None:
 
 def setup_cell(revision):
     """Return the cell that installs the library where it is missing."""
-    source = f"gdln[train,interactive] @ git+{address()}@{revision}"
+    source = f"gdln[train,exact,interactive] @ git+{address()}@{revision}"
     return nbformat.v4.new_code_cell(SETUP.format(source=source), metadata={"tags": ["setup"]})
 
 

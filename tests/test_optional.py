@@ -112,3 +112,9 @@ def test_an_instance_is_known_without_importing_its_package():
     assert not optional.is_from([1], "pandas", "Series")
     code = "import sys; from gdln import fingerprint; fingerprint.content([1]); assert 'pandas' not in sys.modules"
     assert run(code).returncode == 0
+
+
+def test_the_first_cell_of_a_notebook_installs_every_extra_that_a_function_asks_for():
+    cell = (ROOT / "scripts" / "make_notebooks.py").read_text()
+    installed = set(re.search(r"gdln\[([\w,]+)\] @", cell)[1].split(","))
+    assert set(optional.EXTRAS.values()) | {"train", "interactive"} <= installed

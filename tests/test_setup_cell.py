@@ -42,7 +42,7 @@ def test_from_a_repository_the_library_is_installed_with_its_data_and_claims(bar
     for command in (["add", "-f", *names], ["commit", "-q", "-m", "all"]):
         subprocess.run([*git, *tree, *command], check=True, env=os.environ | index, cwd=ROOT)
     address = CELL[CELL.index("git+") : CELL.index("@main")]
-    cell = CELL.replace(address, f"git+file://localhost{repository}").replace("[train,interactive]", "")
+    cell = CELL.replace(address, f"git+file://localhost{repository}").replace("[train,exact,interactive]", "")
     check = cell + "\nfrom gdln import claims, results\nassert claims.rows() and results.load('race_digits')"
     done = run(bare, check, tmp_path, PIP_NO_BUILD_ISOLATION="0", PIP_NO_DEPS="1")
     assert done.returncode == 0, done.stderr[-2000:]

@@ -20,7 +20,7 @@ from browser import needed, runs_in_a_browser  # noqa: E402
 
 #: Versions in the runtime that `_config.yml` names; what the library needs there must be among them.
 RUNTIME = {"numpy": "2.0.2", "scipy": "1.14.1", "matplotlib": "3.8.4", "scikit-learn": "1.6.1", "pandas": "2.2.3",
-           "pyyaml": "6.0.2", "mpmath": "1.3.0"}  # fmt: skip
+           "pyyaml": "6.0.2"}  # fmt: skip
 FREE = make_lite.chapters()
 
 
@@ -91,8 +91,8 @@ def test_their_first_cell_installs_from_the_site_and_the_others_are_the_chapter_
         committed = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
         codes = [[c.source for c in n.cells if c.cell_type == "code"] for n in (notebook, committed)]
         assert codes[0][1:] == codes[1][1:]
-        extra = "[interactive]" if "plotly" in needed(ROOT, "\n".join(codes[0][1:])) else ""
-        assert codes[0][0].endswith(f"%pip install -q gdln{extra}")
+        extra = ",interactive" if "plotly" in needed(ROOT, "\n".join(codes[0][1:])) else ""
+        assert codes[0][0].endswith(f"%pip install -q gdln[exact{extra}]")
 
 
 def test_a_folder_that_lacks_files_of_the_runtime_is_refused_by_their_names(tmp_path):
