@@ -19,6 +19,9 @@ import yaml
 from pybtex.database import parse_file
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+from revision import resolve  # noqa: E402
+
 FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}\s*(?P<argument>.*?)\s*$")
 OPTION = re.compile(r"^:(?P<key>[\w-]+):\s*(?P<value>.*)$")
 KINDS = {"theorem": "Theorem", "proposition": "Proposition", "lemma": "Lemma", "corollary": "Corollary",
@@ -375,7 +378,7 @@ def main():
     parser.add_argument(
         "--revision",
         default=branch(),
-        help="commit or tag that the notebooks install; the branch unless given",
+        help="commit or tag that the notebooks install, HEAD for this checkout's; the branch unless given",
     )
     parser.add_argument(
         "--zip", type=Path, help="write all notebooks into this archive and leave the tree alone"
@@ -390,7 +393,7 @@ def main():
     listed = chapters()
     wanted = [path.resolve() for path in options.sources] or listed
     pages = [path for path in (ROOT / "book").rglob("*.md") if path.parent.name != "_ext"]
-    labels, stale, setup = Labels(pages), [], setup_cell(options.revision)
+    labels, stale, setup = Labels(pages), [], setup_cell(resolve(options.revision, ROOT))
     if options.zip:
         pack(options.zip, {path: write(path, labels, setup) for path in wanted})
         return
