@@ -35,8 +35,6 @@ TESTED_WITH = {
     "alignment.experiments": "alignment.theory_meets_simulation",
     # the dynamics starts from the draws of the architecture
     "bottleneck.dynamics": "bottleneck.architecture",
-    # recursion, Gram matrix and the tangent kernel of a network are one identity
-    "kernels.tangent": "kernels.gram",
     # the action, its minimiser and the kernels it acts on
     "renormalization.descent": "renormalization.saddle",
     "renormalization.kernels": "renormalization.saddle",
