@@ -60,6 +60,13 @@ def chapters():
     return [path for path in sources if "```{code-cell}" in path.read_text()]
 
 
+def chapter_numbers():
+    """Return the number of every chapter, by its source: those of the numbered parts, counted through the book."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    names = [chapter["file"] for part in toc["parts"] if part.get("numbered") for chapter in part["chapters"]]
+    return {ROOT / f"{name}.md": number for number, name in enumerate(names, 1)}
+
+
 def parse_blocks(text):
     """Split text into ``str`` lines and ``(name, argument, options, body)`` directives, one level deep."""
     lines, blocks = text.split("\n"), []
@@ -151,13 +158,13 @@ def setup_cell(revision):
 
 
 class Labels:
-    """Where every label of the book stands and what a reader should see for it.
+    """Where every label of the book stands and what a reader sees for it, on the page and in the notebook.
 
     Links go to the pages in ``reachable`` only, to all of them unless given: elsewhere a page is named.
     """
 
     def __init__(self, sources, reachable=None):
-        self.where, self.reachable = {}, reachable
+        self.where, self.reachable, self.chapters = {}, reachable, chapter_numbers()
         self.bibliography = parse_file(str(ROOT / "book" / "references.bib")).entries
         for source in sources:
             self._scan(source)
@@ -170,7 +177,7 @@ class Labels:
             self.where[label] = (source, heading)
         equations = re.findall(r"\$\$\s*\(([\w-]+)\)\s*$|```\{math\}\n:label: ([\w-]+)", text, re.M)
         for number, pair in enumerate(equations, 1):
-            self.where["".join(pair)] = (source, f"({number})")
+            self.where["".join(pair)] = (source, f"({self._within(source, number)})")
         self._number(source, r"\{prf:(\w+)\}[^\n]*\n(?::[\w-]+:[^\n]*\n)*?:label: ([\w-]+)", text, KINDS)
         self._number(
             source,
@@ -182,14 +189,18 @@ class Labels:
             r"^\s*name: (fig-[\w-]+)|\{figure\}[^\n]*\n(?::[\w-]+:[^\n]*\n)*?:name: (fig-[\w-]+)", text, re.M
         )
         for number, pair in enumerate(figures, 1):
-            self.where["".join(pair)] = (source, f"Figure {number}")
+            self.where["".join(pair)] = (source, f"Figure {self._within(source, number)}")
 
     def _number(self, source, pattern, text, kinds):
         counts = {}
         for kind, label in re.findall(pattern, text):
             if kind in kinds:
                 counts[kind] = counts.get(kind, 0) + 1
-                self.where[label] = (source, f"{kinds[kind]} {counts[kind]}")
+                self.where[label] = (source, f"{kinds[kind]} {self._within(source, counts[kind])}")
+
+    def _within(self, source, number):
+        """Return a number as the pages show it: with its chapter's in front, where the chapter has one."""
+        return f"{self.chapters[source]}.{number}" if source in self.chapters else str(number)
 
     def text(self, label):
         """Return what a label is called on its own page."""
@@ -209,9 +220,6 @@ class Labels:
         if source == here:
             return shown
         target = source.with_suffix(".ipynb") if "```{code-cell}" in source.read_text() else source
-        if not text and re.match(r"^[(A-Z][\w ]*\)?$", shown) and re.search(r"\d", shown):
-            title = self.where[str(source.relative_to(ROOT).with_suffix(""))][1]
-            shown = f"{shown} of “{title}”"
         if self.reachable is not None and source not in self.reachable:
             return shown
         return f"[{shown}]({os.path.relpath(target, here.parent)})"
@@ -279,6 +287,8 @@ class Converter:
         if self.in_solution and not text.lstrip().startswith("```{solution-end}"):
             opening, self.fold_open = "<details><summary>Solution, continued</summary>\n\n", True
         text = opening + self._blocks(text)
+        if number := self.labels.chapters.get(self.source):
+            text = re.sub(r"^# ", f"# {number}. ", text, count=1, flags=re.M)
         if self.fold_open:
             text, self.fold_open = text.rstrip() + "\n\n</details>", False
         return re.sub(r"\n{3,}", "\n\n", text).strip()
