@@ -56,7 +56,7 @@ def test_chapters_are_numbered_from_one_in_title_sidebar_and_notebook(pages):
 
 
 def test_no_number_is_printed_twice_in_the_book_and_each_bears_its_chapter(pages, printed):
-    assert len(set(printed.values())) == len(printed) > 500
+    assert len(set(printed.values())) == len(printed) > 400
     for number, (_, soup) in pages.items():
         for text in numbers(soup).values():
             assert NUMBER.fullmatch(text)["number"].startswith(f"{number}."), text
@@ -72,12 +72,11 @@ def test_a_reference_shows_the_number_printed_at_its_target(pages, printed):
             if anchor and NUMBER.fullmatch(text) and (target, anchor) in printed:
                 assert printed[target, anchor] == text, (path.name, link["href"])
                 seen += 1
-    assert seen > 1000
+    assert seen > 400
 
 
 def test_the_notebooks_use_the_numbers_of_the_pages(printed):
     labels = make_notebooks.Labels(list(CHAPTERS))
     on_page = {anchor.removeprefix("equation-"): text for (_, anchor), text in printed.items()}
     shown = {label: text for label, (_, text) in labels.where.items() if NUMBER.fullmatch(text)}
-    assert len(shown) > 500
-    assert {label: on_page.get(label) for label in shown} == shown
+    assert shown == on_page
