@@ -77,7 +77,8 @@ def test_finite_networks_converge_onto_the_dynamics_as_the_root_of_their_width_a
 
 
 @pytest.mark.parametrize(
-    ("activation", "depth", "n", "n_steps"), [("relu", 1, 1000, 150), ("erf", 2, 750, 60)]
+    ("activation", "depth", "n", "n_steps"),
+    [("relu", 1, 1000, 150), pytest.param("erf", 2, 750, 60, marks=pytest.mark.slow)],
 )
 def test_the_dynamics_hold_for_relu_and_for_deeper_parts(activation, depth, n, n_steps):
     median = np.median([errors(n, seed, activation, depth, n_steps)[:2] for seed in range(5)], axis=0)
