@@ -10,6 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from gdln import checks
+
 _HERE = Path(__file__).resolve().parent
 #: Where the rows lie: inside an installed library, and in the book's ``claims`` folder in a checkout.
 FOLDER = next((p for p in (_HERE / "rows", _HERE.parent / "book" / "claims") if p.is_dir()), _HERE / "rows")
@@ -50,6 +52,8 @@ def claim(key, measured, expected=None):
     --------
     >>> claim("race-index-two-paths", 3e-9)
     """
+    checks.instance("key", key, str)
+    measured = float(checks.array("measured", measured, ndim=0, finite=False))
     found = rows()
     if key not in found:
         raise ValueError(f"claim {key!r} has no row in book/claims")
@@ -60,9 +64,8 @@ def claim(key, measured, expected=None):
     if expected is not None:
         if "expected" in row:
             raise ValueError(f"claim {key!r} has an expected value in its row, and got another, {expected}")
-        row = row | {"expected": float(expected)}
+        row = row | {"expected": float(checks.array("expected", expected, ndim=0, finite=False))}
     check_criterion(row)
-    measured = float(measured)
     if "expected" in row:
         centre = row["expected"]
         slack = row["atol"] if "atol" in row else row["rtol"] * abs(centre)

@@ -56,7 +56,7 @@ def content(value, name="value"):
     >>> content(1) == content(1.0)
     False
     """
-    return _digest(_Walk(name).parts(value))
+    return _digest(_Walk(checks.instance("name", name, str)).parts(value))
 
 
 def code(function):
@@ -126,6 +126,7 @@ def name(function):
     >>> name(name), name(functools.partial(name))
     ('gdln.fingerprint.name', 'gdln.fingerprint.name')
     """
+    checks.function("function", function)
     if isinstance(function, functools.partial):
         return name(function.func)
     kind = function if hasattr(function, "__qualname__") else type(function)

@@ -5,7 +5,10 @@ import os
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+
+from gdln import checks
 
 #: Okabe-Ito colours, in the order the book uses them.
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -56,8 +59,16 @@ def theory_and_simulation(ax, x, theory, x_sim, simulation, *, color, label=None
     every : int, optional
         Show each ``every``-th marker.
     """
+    _check_look(ax, label), checks.instance("marker", marker, str)
+    lines = {"x": x, "theory": theory, "x_sim": x_sim, "simulation": simulation}
+    # what is not finite is a gap in the figure
+    lines = {name: checks.array(name, line, ndim=(1, 2), finite=False) for name, line in lines.items()}
+    x, theory, x_sim, simulation = lines.values()
+    checks.need(len(theory) == len(x), "theory", f"{len(x)} points, as x has", theory)
+    checks.need(len(simulation) == len(x_sim), "simulation", f"{len(x_sim)} points, as x_sim has", simulation)
+    every = checks.count("every", every)
     ax.plot(x, theory, color=color, label=label)
-    ax.plot(np.asarray(x_sim)[::every], np.asarray(simulation)[::every], marker, color=color, mfc="none")
+    ax.plot(x_sim[::every], simulation[::every], marker, color=color, mfc="none")
 
 
 def seed_band(ax, x, runs, *, color, label=None, marker="o"):
@@ -78,7 +89,9 @@ def seed_band(ax, x, runs, *, color, label=None, marker="o"):
     marker : str, optional
         Matplotlib marker.
     """
-    runs = np.asarray(runs, dtype=float)
+    _check_look(ax, label), checks.instance("marker", marker, str)
+    x = checks.array("x", x, ndim=1, finite=False)
+    runs = checks.array("runs", runs, shape=("n_seeds", len(x)), finite=False)
     mean, spread = runs.mean(axis=0), runs.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(runs.shape[1])
     ax.plot(x, mean, marker + "-", color=color, mfc="none", lw=0.8, label=label)
     ax.fill_between(x, mean - spread, mean + spread, color=color, alpha=0.2, lw=0)
@@ -105,7 +118,9 @@ def heatmap(ax, matrix, *, label, diverging=False, colorbar=True):
     image : AxesImage
         The drawn image.
     """
-    matrix = np.asarray(matrix, dtype=float)
+    _check_look(ax, label)
+    diverging, colorbar = checks.flag("diverging", diverging), checks.flag("colorbar", colorbar)
+    matrix = checks.array("matrix", matrix, ndim=2)
     options = {}
     if diverging:
         bound = np.abs(matrix).max()
@@ -117,6 +132,12 @@ def heatmap(ax, matrix, *, label, diverging=False, colorbar=True):
     if colorbar:
         ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85)
     return image
+
+
+def _check_look(ax, label):
+    checks.instance("ax", ax, Axes)
+    if label is not None:
+        checks.instance("label", label, str)
 
 
 def interactive(figure):
@@ -135,6 +156,7 @@ def interactive(figure):
     """
     from IPython.display import HTML
 
+    checks.need(hasattr(figure, "to_html"), "figure", "a figure of plotly", figure)
     if not os.environ.get("GDLN_BOOK"):
         return HTML(figure.to_html(include_plotlyjs=True, full_html=False))
     body = figure.to_html(include_plotlyjs=False, full_html=False)

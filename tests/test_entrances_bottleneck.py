@@ -4,7 +4,6 @@ import numpy as np
 
 from gdln.bottleneck import architecture, dynamics, experiments, linear
 from gdln.bottleneck.architecture import Bottleneck
-from gdln.data import images, regression
 from gdln.data.regression import Task
 from gdln.kernels import function_space, gram, moments, tangent
 from gdln.kernels.moments import FullyConnected
@@ -94,9 +93,6 @@ def calls():
             **halves, target=target, sigma=np.eye(4), lrs=np.array([0.1, 0.2]), level=0.5, longest=5
         ),
         linear.overparametrised_slope: dict(W=target, S=target + 1, depth=2, rate=1.0),
-        regression.parity: dict(image_set=images.digits(), n_train=5, n_test=3, rng=rng),
-        regression.classes: dict(image_set=images.digits(), n_train=5, n_test=3, rng=rng),
-        regression.subspace: dict(n_train=5, n_test=3, rng=rng, n_inputs=4),
         experiments.prepare: dict(task=data, part=network, fraction=0.3),
         experiments.baseline: dict(**shared, horizon=3, layer="infinite"),
         experiments.train: dict(**shared, horizon=3.0, width=2, rng=rng, fan_in=2.0, slow=1, n_units=8, test=True),

@@ -5,15 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from gdln import activations, integration, results, sweep
+from gdln import activations, claims, fingerprint, integration, plotting, results, sweep
 from gdln.data import images, regression, tasks
 from tests import test_entrances as walk
 
-MODULES = (activations, integration, results, sweep, tasks, images, regression)
-#: Records, which keep what they are given; what fetches from a network; the axes of a grid, which have any name.
+MODULES = (
+    activations, claims, fingerprint, integration, plotting, results, sweep, tasks, images, regression
+)  # fmt: skip
+#: Records, which keep what they are given; what fetches from a network; the axes of a grid, which have any name; what
+#: reads the rows of the book's claims, which are refused by their key.
 APART = {
     "Activation", "Record", "GatedTask", "RoutingTask", "Regression", "Task", "fetch", "points", "digits", "xor",
+    "asserted", "check_criterion", "criterion", "read",
     "centred_rows",
 }  # fmt: skip
 
@@ -29,6 +34,13 @@ def decay(t, v):
     return -v
 
 
+class Page:
+    """What speaks for a figure of plotly: it gives its page."""
+
+    def to_html(self, **options):
+        return ""
+
+
 def calls():
     """A good call of every public function: arguments by name. Files lie in the folder where it runs."""
     folder = Path.cwd()
@@ -39,9 +51,33 @@ def calls():
     (folder / "batch.bin").write_bytes(bytes(3073))
     results.save("run", {}, {}, folder=folder)
     X = rng.standard_normal((5, 3))
+    ax = Figure().add_subplot()
     sizes = dict(n_samples=4, n_inputs=3, n_new=2, rng=rng)
     flow = dict(start=np.ones(2), times=np.array([0.0, 1.0]), rtol=1e-8, atol=1e-8)
     return {
+        claims.claim: dict(key="race-xor-curve", measured=0.0, expected=None),
+        claims.rows: {},
+        fingerprint.content: dict(value=1, name="value"),
+        fingerprint.code: dict(function=draw),
+        fingerprint.library: {},
+        fingerprint.name: dict(function=draw),
+        plotting.use_style: {},
+        plotting.theory_and_simulation: dict(
+            ax=ax,
+            x=np.arange(3.0),
+            theory=np.ones(3),
+            x_sim=np.arange(2.0),
+            simulation=np.ones(2),
+            color="k",
+            label="theory",
+            marker="o",
+            every=1,
+        ),
+        plotting.seed_band: dict(
+            ax=ax, x=np.arange(3.0), runs=np.ones((2, 3)), color="k", label="runs", marker="o"
+        ),
+        plotting.heatmap: dict(ax=ax, matrix=np.eye(2), label="matrix", diverging=True, colorbar=True),
+        plotting.interactive: dict(figure=Page()),
         activations.named: dict(activation="tanh"),
         integration.integrate: dict(slope=decay, **flow),
         integration.record: dict(slope=decay, **flow, method="RK45", cut=True, stop=sum, max_steps=1000),
@@ -94,6 +130,32 @@ def calls():
 
 #: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
 RIGHT = {
+    "fingerprint.content": ("value = ", "name = 'nonsense' passed"),
+    "plotting.heatmap": ("label = None passed", "label = 'nonsense' passed"),
+    # what is not finite is a gap in the figure, which can be seen
+    **{
+        f"plotting.{name}": (
+            *(f"{argument} = {kind}" for argument in lines for kind in ("array([", "tensor([", "0  ")),
+            *(f"{argument} = {kind}" for argument in tables for kind in ("array([", "tensor([", " ")),
+            "color = None passed",
+            "label = None passed",
+            "label = 'nonsense' passed",
+            "marker = 'nonsense': said 'nonsense",
+        )
+        for name, lines, tables in (
+            ("seed_band", ("x",), ("runs",)),
+            ("theory_and_simulation", ("x", "theory", "x_sim", "simulation"), ()),
+        )
+    },
+    "claims.claim": (
+        "key = 'nonsense': said claim 'nonsense' has no row",
+        *(
+            f"measured = {value}: AssertionError claim 'race-xor-curve' does not hold"
+            for value in ("nan", "-inf", "inf")
+        ),
+        "measured = -1 passed",
+        "expected = None passed",
+    ),
     "integration.half_time": (
         "end = None passed",
         "end = -1 passed",

@@ -2,14 +2,33 @@
 
 import numpy as np
 import pytest
+import torch
 
 from gdln.data import regression
-from gdln.renormalization import gates, generalisation, kernels, patches, posterior, saddle, scalar
+from gdln.renormalization import (
+    chains,
+    estimator,
+    gates,
+    generalisation,
+    kernels,
+    langevin,
+    mixing,
+    patches,
+    posterior,
+    saddle,
+    scalar,
+    scale,
+)
 from tests import test_entrances as walk
 
-MODULES = (gates, kernels, patches, scalar, saddle, posterior, generalisation)
-#: Records, which keep what they are given.
-APART = {"LinearSolution", "Errors", "Prediction", "SaddleSolution"}
+MODULES = (
+    gates, kernels, patches, scalar, scale, saddle, posterior, generalisation, langevin, mixing, chains, estimator
+)  # fmt: skip
+#: Records, which keep what they are given; the estimator, which looks at what it is given when it is fitted.
+APART = {
+    "LinearSolution", "Errors", "Prediction", "SaddleSolution", "LangevinRun", "SamplingWarning", "Diagnostics",
+    "Health", "Chains", "SampledErrors", "GatedNetworkRegressor",
+}  # fmt: skip
 
 
 def calls():
@@ -29,6 +48,8 @@ def calls():
     law = dict(s=2.0, n_samples=4, sigma2=1.0)
     images = rng.standard_normal((5, 4, 4))
     cut = patches.cut(images, 2)
+    generator, net = torch.Generator().manual_seed(0), langevin.GatedNet(3, 2, [4])
+    draws = rng.standard_normal((2, 8))
     return {
         gates.ClusterGates: dict(centres=X[:2], bandwidth=1.0),
         gates.PlaneGates: dict(directions=X[:2], thresholds=np.zeros(2), slope=2.0, allow_silent=True),
@@ -58,6 +79,46 @@ def calls():
         patches.cut: dict(images=images, size=2, stride=1),
         patches.diagonals: dict(patches=cut, sigma2=1.0, activation="linear"),
         patches.kernels: dict(patches=cut, patches_new=cut[:2], sigma2=1.0, activation="relu"),
+        scale.lowest_minimum: dict(
+            eigenvalues=np.array([0.0, 1.0, 2.0]),
+            squares=np.ones(3),
+            widths=np.array([10.0, 5.0]),
+            sigma2=1.0,
+            temperature=0.1,
+        ),
+        scale.refuse_collapse: dict(targets=np.ones(3), width=5.0, temperature=0.1),
+        chains.diagnostics: dict(draws=draws),
+        chains.pareto_k: dict(log_ratio=rng.standard_normal(30)),
+        chains.health: dict(each=chains.diagnostics(draws), n_chains=2),
+        chains.summary: dict(
+            outputs=draws[..., None],
+            spreads=draws[..., None] ** 2,
+            U_draws=draws[:, :, None, None],
+            training=0.5,
+            kernels=draws[:, :, None, None] * np.eye(2),
+        ),
+        mixing.effective_bulk: dict(draws=draws),
+        mixing.effective_tail: dict(draws=draws),
+        mixing.r_hat: dict(draws=draws),
+        mixing.tail_shape: dict(log_ratio=rng.standard_normal(30)),
+        langevin.GatedNet: dict(n_inputs=3, n_gates=2, widths=[4]),
+        langevin.PatchNet: dict(patch_size=2, width=3, n_patches=2, activation="erf"),
+        langevin.Ensemble: dict(net=net, n_chains=2, sigma2=1.0, generator=generator, dtype=torch.float64),
+        langevin.sample: dict(
+            net=net,
+            data=net.data(X, G),
+            y=y,
+            new=net.data(X_new, G_new),
+            sigma2=1.0,
+            temperature=0.1,
+            lr=1e-3,
+            n_steps=8,
+            n_warmup=1,
+            generator=generator,
+            n_chains=2,
+            thin=2,
+            dtype=torch.float64,
+        ),
         scalar.depth_limit: dict(alpha=0.5, r0=1.0, sigma2=1.0),
         scalar.layer_scale: dict(alpha=0.5, r0=1.0, sigma2=1.0, depth=1),
         scalar.log_average_meijer: dict(**law, widths=[3], digits=20),
@@ -91,6 +152,12 @@ def calls():
 
 #: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
 RIGHT = {
+    "chains.diagnostics": ("draws = array([[[[[",),  # of any quantities
+    "chains.pareto_k": ("log_ratio = array([",),  # minus infinity is the logarithm of zero
+    "chains.summary": ("spreads = None", "kernels = None", "outputs = array([[[[[["),
+    "langevin.GatedNet": ("widths = [4, 4, 4] passed",),
+    "scale.lowest_minimum": ("widths = array([10., inf])",),
+    "scale.refuse_collapse": ("width = inf",),
     "gates.PlaneGates": ("slope = inf",),
     "gates.by_task": ("bottom_up = None passed",),
     "gates.clusters": ("bandwidth = None",),
@@ -118,3 +185,23 @@ RIGHT = {
 
 pytestmark = pytest.mark.filterwarnings("ignore::gdln.renormalization.chains.SamplingWarning")
 test_bad_values_are_refused_by_name, test_other_forms_change_nothing = walk.over(MODULES, calls, APART, RIGHT)
+
+
+def fitted(sample_weight, return_std, **parameters):
+    """What an estimator predicts; inputs and targets are refused in the words of scikit-learn."""
+    X = np.random.default_rng(0).standard_normal((12, 2))
+    model = estimator.GatedNetworkRegressor(**parameters).fit(X, X[:, 0], sample_weight)
+    return model.predict(X[:3], return_std)
+
+
+def test_the_estimator_refuses_bad_values_by_name_when_it_is_fitted():
+    good = dict(
+        sample_weight=np.ones(12), return_std=True, width=10.0, depth=1, n_gates=2, gates=None, sigma2=1.0,
+        temperature=0.1, random_state=0, scale_inputs=True,
+    )  # fmt: skip
+    right = (
+        "sample_weight = None", "width = [1.0, 2.0]: said depth", "width = array([1., 1.]): said depth", "width = inf",
+        "depth = None", "gates = None",
+        "random_state = ",  # refused in the words of scikit-learn, too
+    )  # fmt: skip
+    assert not [line for line in walk.faults(fitted, good) if not line.startswith(right)]

@@ -261,6 +261,14 @@ def summary(outputs, spreads, U_draws, training, kernels=None):
     -------
     chains : Chains
     """
+    outputs = checks.array("outputs", outputs)
+    checks.need(outputs.ndim > 2, "outputs", "shape (n_chains, n_draws, n_new, ...)", outputs)
+    U_draws = checks.array("U_draws", U_draws, shape=(*outputs.shape[:2], "d", "d"))
+    training = checks.nonnegative("training", training)
+    if spreads is not None:
+        spreads = checks.array("spreads", spreads, shape=outputs.shape)
+    if kernels is not None:
+        kernels = checks.array("kernels", kernels, shape=(*outputs.shape[:2], "n_samples", "n_samples"))
     flat = outputs.reshape(*outputs.shape[:2], -1)
     i, j = np.tril_indices(U_draws.shape[-1])
     quantities = [flat, U_draws[:, :, i, j]]
@@ -297,6 +305,8 @@ def health(each, n_chains):
     -------
     health : Health
     """
+    checks.instance("each", each, Diagnostics)
+    n_chains = checks.count("n_chains", n_chains, least=0)
     if np.isnan(each.bulk).all():  # nothing moves: nothing can disagree, and there is nothing to count
         return Health(n_chains, math.nan, math.nan, math.nan, math.nan)
     smallest = (float(np.nanmin(size)) for size in (each.bulk, each.tail))

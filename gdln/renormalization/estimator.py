@@ -99,15 +99,14 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
         widths = self._widths()
         temperature = checks.nonnegative("temperature", self.temperature)
         sigma2 = checks.positive("sigma2", self.sigma2)
+        scale_inputs = checks.flag("scale_inputs", self.scale_inputs)
         single, Y = y.ndim == 1, np.asarray(y, dtype=float).reshape(len(X), -1)
         weight = np.ones(len(X))
         if sample_weight is not None:
             weight = checks.array("sample_weight", sample_weight, shape=(len(X),), least=0)
             checks.need(weight.any(), "sample_weight", "at least one weight above zero", weight)
             X, Y, weight = (a[weight > 0] for a in (X, Y, weight))
-        features = (
-            _Scale.of(X, weight) if self.scale_inputs else _Scale(np.zeros(X.shape[1]), np.ones(X.shape[1]))
-        )
+        features = _Scale.of(X, weight) if scale_inputs else _Scale(np.zeros(X.shape[1]), np.ones(X.shape[1]))
         targets = _Scale.of(Y, weight)
         gates = self._family(X.shape[1], features)
         root = np.sqrt(weight)[:, None]
@@ -140,6 +139,7 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
             Only with ``return_std``.
         """
         check_is_fitted(self)
+        return_std = checks.flag("return_std", return_std)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         found = self.solution_.predict(self._features.apply(X), gates=self._gates(X))
         mean = found.mean.reshape(len(X), -1) * self._targets.spread + self._targets.shift

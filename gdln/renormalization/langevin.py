@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from gdln import checks
+from gdln.nets.mlp import need_floating
 from gdln.renormalization.chains import Chains, summary
 
 
@@ -76,6 +77,16 @@ class GatedNet:
             F = (F[:, :, None] * G[:, None, :]).flatten(1)
         scale = math.sqrt(self.n_gates**self.depth * self.n_inputs * math.prod(self.widths))
         return X, (F / scale).T.contiguous()
+
+    def check_data(self, name, data, dtype):
+        """Refuse points, under a name, that are not from :meth:`data`."""
+        pair = isinstance(data, tuple | list) and len(data) == 2
+        checks.need(pair, name, "the points that net.data(...) returns", data)
+        for part in data:
+            _need_tensor(name, part, dtype)
+        shapes = [tuple(part.shape) for part in data]
+        wanted = [(shapes[0][0], self.n_inputs), (self.n_gates**self.depth, shapes[0][0])]
+        checks.need(shapes == wanted, name, f"inputs and path features of shapes {wanted}", shapes)
 
     def products(self, blocks):
         """The chain of products b^L, ..., b^1 and beta, each with the chains first."""
@@ -148,6 +159,14 @@ class PatchNet:
         X = X[:, None] if X.ndim == 2 else X
         X = _tensor("X", X, ("n_samples", self.n_patches, self.patch_size), dtype)
         return (X.permute(1, 2, 0) / math.sqrt(self.patch_size)).contiguous()  # (n, d, P)
+
+    def check_data(self, name, data, dtype):
+        """Refuse points, under a name, that are not from :meth:`data`."""
+        _need_tensor(name, data, dtype)
+        shape = (self.n_patches, self.patch_size)
+        checks.need(
+            data.ndim == 3 and data.shape[:2] == shape, name, f"patches of shape {(*shape, 'n')}", data
+        )
 
     def _hidden(self, blocks, X):
         return torch.matmul(blocks[0][:, None], X)  # (C, n, N, P)
@@ -249,6 +268,8 @@ def sample(
         checks.count("n_steps", n_steps, least=4 * thin),
         checks.count("n_warmup", n_warmup, least=0),
     )
+    need_floating("dtype", dtype)
+    net.check_data("data", data, dtype), net.check_data("new", new, dtype)
     with torch.no_grad():
         shape = tuple(net.output([torch.zeros(1, *s, dtype=dtype) for s in net.shapes], data).shape[1:])
     y = _tensor("y", y, shape, dtype)
@@ -289,7 +310,11 @@ class Ensemble:
     """
 
     def __init__(self, net, n_chains, sigma2, generator, dtype=torch.float64):
-        self.net, self.sigma2 = net, checks.positive("sigma2", sigma2)
+        self.net, self.sigma2 = (
+            checks.instance("net", net, (GatedNet, PatchNet)),
+            checks.positive("sigma2", sigma2),
+        )
+        need_floating("dtype", dtype)
         self.generator = checks.torch_generator("generator", generator)
         n_chains = checks.count("n_chains", n_chains)
         size = n_chains * sum(math.prod(shape) for shape in net.shapes)
@@ -309,6 +334,15 @@ class Ensemble:
 def _views(buffer, shapes, n_chains):
     sizes = [n_chains * math.prod(shape) for shape in shapes]
     return [x.view(n_chains, *shape) for x, shape in zip(buffer.split(sizes), shapes, strict=True)]
+
+
+def _need_tensor(name, x, dtype):
+    """Refuse anything but a finite tensor of one type."""
+    checks.instance(name, x, torch.Tensor)
+    if x.dtype != dtype:
+        raise TypeError(f"{name} needs elements of type {dtype}, got {x.dtype}")
+    checks.need(x.ndim > 0 and x.numel() > 0, name, "at least one point", x)
+    checks.finite(name, x)
 
 
 def _tensor(name, x, shape, dtype):

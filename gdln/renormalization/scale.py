@@ -9,6 +9,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
+from gdln import checks
+
 STEP = 0.25  # of log kappa on the grid that separates roots; one eigenvalue crosses T over about 4
 
 
@@ -43,7 +45,14 @@ def lowest_minimum(eigenvalues, squares, widths, sigma2, temperature):
     ValueError
         If there is no minimum, see :func:`refuse_collapse`.
     """
+    eigenvalues = checks.array("eigenvalues", eigenvalues, ndim=1, least=0)
+    squares = checks.array("squares", squares, shape=eigenvalues.shape, least=0)
+    widths = checks.array("widths", widths, ndim=1, above=0, finite=False)
+    sigma2 = checks.positive("sigma2", sigma2)
+    temperature = checks.nonnegative("temperature", temperature)
     finite, positive = np.isfinite(widths), eigenvalues > 0
+    all_positive = temperature > 0 or positive.all()
+    checks.need(all_positive, "eigenvalues", "numbers above zero where the temperature is zero", eigenvalues)
     narrowest, rank = widths[finite].min(initial=np.inf), np.count_nonzero(positive)
     refuse_collapse(squares, narrowest, temperature)
     null = squares[~positive]  # where the kernel is zero the targets are noise at every scale
@@ -88,10 +97,13 @@ def refuse_collapse(targets, width, temperature):
 
     The action then falls (or, in the marginal case, does not rise) all the way to a kernel of scale zero.
     """
+    targets = checks.array("targets", targets, ndim=1)
+    width = checks.positive("width", width, infinite=True)
+    temperature = checks.nonnegative("temperature", temperature)
     if temperature == 0 and not np.any(targets) and len(targets) >= width:
         raise ValueError(
-            f"need targets that are not all zero, or T > 0: for {len(targets)} targets of zero and width (times "
-            f"size of the order parameter) {width:g} the scale of the kernel falls to zero"
+            f"targets needs numbers that are not all zero, or T > 0: for {len(targets)} targets of zero and width "
+            f"(times size of the order parameter) {width:g} the scale of the kernel falls to zero"
         )
 
 

@@ -81,7 +81,9 @@ def test_the_ratios_of_few_and_of_many_layers_are_stationary(depth):
 
 
 def test_targets_of_zero_are_refused_only_where_the_scale_falls_to_zero():
-    with pytest.raises(ValueError, match="need targets that are not all zero, or T > 0: for 5 targets"):
+    with pytest.raises(
+        ValueError, match="^targets needs numbers that are not all zero, or T > 0: for 5 targets"
+    ):
         refuse_collapse(np.zeros(5), 5.0, 0.0)
     refuse_collapse(np.zeros(5), 5.5, 0.0)
     refuse_collapse(np.zeros(5), 2.0, 1e-9)
