@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+from html.parser import HTMLParser
 
 #: A region that no student may see, however it was taken out.
 REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)(.*?)### END \1", re.S)
@@ -55,10 +56,34 @@ def text_of(path):
     return plain(path.name, path.read_bytes())
 
 
+class Page(HTMLParser):
+    """All that a page holds but the names of its tags."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.held = []
+        self.feed(text)
+        self.close()
+
+    def handle_data(self, data):
+        """Keep what is shown, and scripts and styles."""
+        self.held.append(data)
+
+    def handle_comment(self, data):
+        """Keep comments."""
+        self.held.append(data)
+
+    def handle_starttag(self, tag, attrs):
+        """Keep names and values of attributes."""
+        self.held += [f" {text} " for pair in attrs for text in pair if text]
+
+
 def plain(name, data):
     """Return the text of a file's bytes."""
     text = data.decode("utf-8", errors="replace")
-    return "\n".join(strings(json.loads(text))) if name.endswith(".ipynb") else text
+    if name.endswith(".ipynb"):
+        return "\n".join(strings(json.loads(text)))
+    return "".join(Page(text).held) if name.endswith(".html") else text
 
 
 def found(problem_set, path, format_words=""):

@@ -73,6 +73,14 @@ def test_no_student_file_gives_away_a_solution_a_hidden_test_or_a_rubric(name, t
     release.check_students(load(name, folder), tmp_path)
 
 
+PAGES = {
+    "comment of a page": "<!-- quarrel -->",
+    "attribute of a page": "<p title='quarrel'></p>",
+    "script of a page": "<script>var a = 'quarrel'</script>",
+    "page": "<p>quar&#114;el</p>",
+}
+
+
 def leaking(course, place):
     """Put a word of a solution somewhere into a student's file."""
     path = course / "release" / "sample" / "sample.ipynb"
@@ -97,14 +105,14 @@ def leaking(course, place):
     if place == "zip comment":
         with zipfile.ZipFile(course / "students" / "sample.zip", "a") as archive:
             archive.comment = b"quince_weighted"
-    if place == "page":
-        page = course / "pages" / "sample.html"
-        page.write_text(page.read_text() + "<!-- quarrel -->")
+    page = course / "pages" / "sample.html"
+    if place in PAGES:
+        page.write_text(page.read_text() + PAGES[place])
 
 
 @pytest.mark.parametrize(
     "place",
-    ["metadata", "notebook metadata", "key", "output", "text", "number", "zip", "zip comment", "page"],
+    ["metadata", "notebook metadata", "key", "output", "text", "number", "zip", "zip comment", *PAGES],
 )
 def test_a_leak_is_found_wherever_it_is(sample, tmp_path, place):
     release.release(["sample"], SETS, course=tmp_path, say=str)
