@@ -23,7 +23,7 @@ import nbformat
 
 from course import leaks, nbgrader_tool
 from course.pages import code, copy_mathjax, markdown, page
-from course.sources import FOLDER, ROOT, BadSource, Cell, available, load
+from course.sources import FOLDER, ROOT, STUBS, BadSource, Cell, available, load
 from scripts.make_notebooks import address, branch, setup_cell
 
 COURSE = ROOT / "_build" / "course"
@@ -45,7 +45,7 @@ def notebook(problem_set):
     made = problem_set.notebook()
     if any(re.search(r"\bgdln\b", cell.text) for cell in problem_set.cells if cell.kind == "code"):
         setup = setup_cell(branch())
-        setup["id"] = "setup"
+        setup["id"] = "install-gdln"
         first = next(i for i, cell in enumerate(made.cells) if cell.cell_type == "code")
         made.cells.insert(first, setup)
     return made
@@ -93,6 +93,7 @@ def check_students(problem_set, course):
             "\n".join(leaks.strings(notebook(empty))),
             page("", "", mathjax="mathjax"),
             REQUIREMENTS.format(address=address(), branch=branch()),
+            *STUBS.values(),
             "checksum name ipynb solution locked false true null None",
         ]
     )
