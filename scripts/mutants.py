@@ -185,35 +185,38 @@ class Reach:
 
     def __init__(self, source):
         self.source, self.common, self.tests = str(source), set(), {}
-        self.lines = self.common
+        self.lines, self.whole = self.common, set()
 
     def trace(self, frame, event, arg):
-        """Follow only the frames of that file."""
-        if frame.f_code.co_filename != self.source:
+        """Follow the frames of that file, and no function any more once a test has reached all its lines."""
+        code = frame.f_code
+        if code.co_filename != self.source or code in self.whole:
             return None
         self.lines.add(frame.f_lineno)
+        if event == "return" and self.lines.issuperset(line for *_, line in code.co_lines() if line):
+            self.whole.add(code)
         return self.trace
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item, nextitem):
         """Note the lines and the time of one test."""
-        self.lines, start = set(), time.perf_counter()
+        self.lines, self.whole, start = set(), set(), time.perf_counter()
         try:
             return (yield)
         finally:
             self.tests[item.nodeid] = time.perf_counter() - start, sorted(self.lines)
-            self.lines = self.common
+            self.lines, self.whole = self.common, set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef, request):
         """Note what a fixture of several tests reaches for all of them."""
-        own = self.lines
+        own = self.lines, self.whole
         if fixturedef.scope != "function":
-            self.lines = self.common
+            self.lines, self.whole = self.common, set()
         try:
             return (yield)
         finally:
-            self.lines = own
+            self.lines, self.whole = own
 
 
 def run_tests(copy, names, reach=None, notes=None):

@@ -139,10 +139,11 @@ def test_features_and_memory_agree_at_the_rate_of_the_number_of_units(rng):
 
 
 @pytest.mark.parametrize("method", ["memory", "tangent"])
-@pytest.mark.parametrize("activation", ["erf", "relu"])
-def test_the_first_step_is_that_of_the_composite_kernel(method, activation, rng):
+@pytest.mark.parametrize(("activation", "b_std"), [("erf", 0.1), ("erf", 2.0), ("relu", 0.1)])
+def test_the_first_step_is_that_of_the_composite_kernel(method, activation, b_std, rng):
     X, Y = problem(rng, n_outputs=2)
-    net, rate = architecture(activation=activation), 1e-6
+    upper, rate = FullyConnected(1, activation, b_std=b_std), 1e-6
+    net = Bottleneck(FullyConnected(1, activation), upper, 3)
     z0, f0 = draw(net, X, rng), draw_features(net, 2, 3000, rng)
     run = getattr(dynamics, method)(net, X, Y, z0, f0, lr=rate, n_steps=1, keep_jacobian=True)
     H = composite_kernel(net, gram(net.lower, X).ntk, z0, run.jacobian[0])

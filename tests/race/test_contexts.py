@@ -89,3 +89,62 @@ def test_nan_is_blamed_on_the_argument_that_holds_it():
         given[name].flat[0] = np.nan
         with pytest.raises(ValueError, match=f"^{name} needs finite"):
             contexts.simulate_gates(task=task, lr=0.1, n_steps=2, **given)
+
+
+def test_inputs_name_the_item_and_then_the_context():
+    task = contexts.items_in_contexts(2)
+    np.testing.assert_array_equal(task.X[:, :4], np.tile(np.eye(4), (2, 1)))
+    np.testing.assert_array_equal(task.X[:, 4:], np.repeat(np.eye(2), 4, axis=0))
+    np.testing.assert_array_equal(task.context, np.repeat([0, 1], 4))
+
+
+@pytest.mark.parametrize(
+    ("n_contexts", "heights", "name"),
+    [(0, (1, 1, 1), "n_contexts"), (4, (1, 1, 1), "n_contexts"), (2, (1, 1), "heights")],
+)
+def test_contexts_and_heights_that_cannot_be_are_refused(n_contexts, heights, name):
+    with pytest.raises(ValueError, match=f"^{name} needs"):
+        contexts.items_in_contexts(n_contexts, heights)
+    assert len(contexts.items_in_contexts(1).X) == 4 and len(contexts.items_in_contexts(3).X) == 12
+
+
+def test_no_modules_at_all_are_refused():
+    with pytest.raises(ValueError, match="^modules needs"):
+        contexts.module_gates(contexts.items_in_contexts(2), [])
+
+
+def test_losses_are_recorded_at_the_start_and_every_so_many_steps():
+    task = contexts.items_in_contexts(2)
+    W1, W2 = layers(task, 4)
+    gates = np.ones((8, 4))
+    each = contexts.simulate_gates(W1, W2, gates, task, 0.2, 7)
+    some = contexts.simulate_gates(W1, W2, gates, task, 0.2, 7, record_every=3)
+    np.testing.assert_array_equal(some.steps, [0, 3, 6])
+    np.testing.assert_allclose(some.times, [0, 0.6, 1.2], rtol=1e-15)
+    np.testing.assert_array_equal(some.loss, each.loss[:, [0, 3, 6]])
+    start = contexts.simulate_gates(W1, W2, gates, task, 0.2, 0)
+    np.testing.assert_array_equal(start.loss, each.loss[:, :1])
+
+
+def test_layers_and_gates_that_do_not_fit_are_refused_whichever_is_wrong():
+    task = contexts.items_in_contexts(2)
+    W1, W2 = layers(task, 4)
+    for name, wrong in (
+        ("W2", {"W2": W2[..., :3]}),
+        ("W2", {"W1": W1[:, :3]}),
+        ("gates", {"gates": np.ones((7, 4))}),
+        ("gates", {"gates": np.ones((8, 3))}),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} needs"):
+            contexts.simulate_gates(
+                **{"W1": W1, "W2": W2, "gates": np.ones((8, 4)), **wrong}, task=task, lr=0.1, n_steps=1
+            )
+
+
+def test_a_neuron_at_its_kink_is_closed():
+    task = contexts.items_in_contexts(2)
+    W1 = np.zeros((1, 2, 6))
+    W1[0, 0, 0] = 1.0
+    expected = np.zeros((8, 2))
+    expected[[0, 4], 0] = 1.0  # the first item, in either context
+    np.testing.assert_array_equal(contexts.relu_gates(W1, task)[0], expected)

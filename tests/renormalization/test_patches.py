@@ -15,6 +15,9 @@ def test_patches_tile_the_image():
     assert patches.cut(pictures, 2, stride=1).shape == (3, 15, 4)
     with pytest.raises(ValueError, match="tile"):
         patches.cut(pictures, 3)
+    np.testing.assert_array_equal(patches.cut(pictures[:, :4], 4)[:, 0], pictures[:, :4].reshape(3, 16))
+    with pytest.raises(ValueError, match="size needs a patch no larger"):
+        patches.cut(pictures, 7)
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu", "erf"])

@@ -345,6 +345,34 @@ def test_bad_kernels_are_refused_with_the_reason():
         rn.solve(worked(1), Y, **WORKED).predict_from(*NEW).errors(np.ones(5))
 
 
+def test_a_kernel_may_miss_positivity_by_the_rounding_of_its_entries():
+    for scale in (1.0, 1e6):
+        for lowest, allowed in ((-1.5e-9, True), (-3e-9, False)):  # four rows: 2e-9 of the largest entry
+            K0 = scale * np.diag([1.0, 1, 1, lowest])
+            if allowed:
+                GatedKernel(K0, G)
+            else:
+                with pytest.raises(ValueError, match="K0 needs eigenvalues of at least zero"):
+                    GatedKernel(K0, G)
+
+
+def test_order_parameters_may_need_a_gigabyte_and_no_more():
+    # 8 d (10 d + 3 n) bytes with n = 100 samples: d = 3648 is the largest below 2^30
+    GatedKernel(np.eye(100), np.ones((100, 3648)))
+    with pytest.raises(ValueError, match="3649 x 3649 and needs about 1 GiB"):
+        GatedKernel(np.eye(100), np.ones((100, 3649)))
+
+
+def test_a_list_without_gates_is_no_set_of_gates():
+    with pytest.raises(ValueError, match="gates needs"):
+        GatedKernel(input_kernel(X), [])
+
+
+def test_errors_worked_by_hand():
+    prediction = rn.saddle.Prediction(np.array([3.0, 1.0]), np.array([0.5, 1.5]))
+    assert prediction.errors([1.0, 1.0]) == rn.saddle.Errors(2.0, 1.0, 3.0)
+
+
 def test_errors_are_bias_plus_variance_and_a_short_run_warns():
     errors = rn.solve(worked(1), Y, **WORKED).predict_from(*NEW).errors(np.zeros(2))
     assert errors.error == errors.bias + errors.variance
