@@ -120,6 +120,20 @@ def test_launch_buttons_point_to_files_that_exist():
         assert (ROOT / f"{page}.ipynb").is_file()
 
 
+def test_a_page_with_a_box_of_code_finds_its_script_and_the_library_beside_it():
+    pages = [page for page in PAGES if "```{try-it}" in (ROOT / f"{page}.md").read_text()]
+    assert pages
+    for page in PAGES:
+        soup, folder = built(page), (HTML / page).parent
+        scripts = [tag["src"].partition("?")[0] for tag in soup.find_all("script", src=True)]
+        scripts = [address for address in scripts if address.endswith("try_it.js")]
+        wheel = soup.find("meta", attrs={"name": "gdln-wheel"})
+        assert (len(scripts), wheel is not None) == ((1, True) if page in pages else (0, False)), page
+        if page in pages:
+            for address in (scripts[0], wheel["content"].partition("?")[0]):
+                assert (folder / address).is_file(), f"{page}: {address}"
+
+
 def sources(*patterns):
     """Return the files of the project, those that .gitignore names left out: a downloaded zip has no git."""
     lines = (ROOT / ".gitignore").read_text().split()
