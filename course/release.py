@@ -41,9 +41,10 @@ class Leak(RuntimeError):
 
 
 def notebook(problem_set):
-    """Return a set as a notebook, with a first cell that installs the library where it is used and missing."""
+    """Return a set as a notebook, with a first cell that installs the library where students see it used."""
     made = problem_set.notebook()
-    if any(re.search(r"\bgdln\b", cell.text) for cell in problem_set.cells if cell.kind == "code"):
+    seen = [cell.text for cell in problem_set.for_students().cells if cell.kind == "code"]
+    if any(re.search(r"\bgdln\b", text) for text in seen):
         setup = setup_cell(branch())
         setup["id"] = "install-gdln"
         first = next(i for i, cell in enumerate(made.cells) if cell.cell_type == "code")

@@ -200,12 +200,16 @@ def feedback(problem_set, entry, result, by_hand):
         else:
             row = by_hand[cell.grade_id]
             given = points_of(row)
-            got = "not graded yet" if given is None else shown(given)
+            got = "not graded yet," if given is None else shown(given)
             said = "" if given is None else row["comment"]
         lines.append(
             f"<tr><td>{html.escape(cell.grade_id)}</td><td class='number'>{got} of {shown(cell.points)}</td>"
             f"<td>{html.escape(said)}</td></tr>"
         )
+    line = line_of(problem_set, entry, result, {name: points_of(row) for name, row in by_hand.items()})
+    most = shown(sum(cell.points for cell in problem_set.cells))
+    total = f"{line['total']} of {most}" if line["total"] else f"{line['automatic']} so far, of {most}"
+    lines.append(f"<tr><th>Total</th><th colspan='2'>{total}</th></tr>")
     parts = [f"<p class='note'>{html.escape(text)}</p>" for text in remarks(result)]
     parts.append(f"<table>{''.join(lines)}</table>")
     if result["cells"]:

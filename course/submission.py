@@ -68,7 +68,10 @@ class CannotStart(RuntimeError):
 def failure(reply, what):
     """Return the exception for an error on the far side: one of Python's own kinds, and a :class:`Failed`."""
     kinds = [ERRORS[name] for name in reply["kinds"] if name in ERRORS]
-    message = f"{what} raised {reply['error']}: {reply['message']}".rstrip(": ")
+    told = reply["message"]
+    message = f"{what} raised {reply['error']}" + (
+        f" {told}" if told.startswith("(line ") else f": {told}" * bool(told)
+    )
     if reply["error"] == "TooLong":
         message = f"{what} {reply['message']}"
     if reply["error"] == "WireError":

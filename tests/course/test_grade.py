@@ -189,12 +189,14 @@ def test_points_entered_by_hand_are_counted_and_kept_until_the_answer_changes(sa
     grade.run(folder, grader(sample, None, to), say=str)
     row = rows_of(to / "sample" / "points.csv")["ada"]
     assert (row["automatic"], row["open"], row["total"]) == ("10", "2", "")
+    page = (to / "sample" / "feedback" / "ada.html").read_text()
+    assert "10 so far, of 20" in page and "not graded yet, of 4" in page
     enter(to / "sample" / "by_hand.csv", {"norm-proof": ("3", "no order"), "meaning": ("5,5", "")})
     grade.run(folder, grader(sample, None, to), say=str)
     row = rows_of(to / "sample" / "points.csv")["ada"]
     assert (row["by hand"], row["open"], row["total"]) == ("8.5", "0", "18.5")
     page = (to / "sample" / "feedback" / "ada.html").read_text()
-    assert "3 of 4" in page and "no order" in page
+    assert "3 of 4" in page and "no order" in page and "18.5 of 20" in page
     (folder / "ada.ipynb").write_text(
         notebook(sample, {"norm-proof": "Otherwise.", "meaning": "It doubles."})
     )

@@ -62,6 +62,8 @@ def test_a_reason_names_the_property_the_error_or_the_missing_name(sample):
     assert reasons["gram-test"] == "the columns are not weighted and averaged"
     assert reasons["refuse-test"].startswith("`checked` raised NameError: name 'q' is not defined")
     assert reasons["number-test"] == "`trace` is not defined"
+    _, reasons = graded(sample, {"refuse": "def checked(c):\n    raise NotImplementedError"})
+    assert reasons["refuse-test"] == "`checked` raised NotImplementedError (line 2 of refuse)"
     _, reasons = graded(sample, {"number": "trace = 1 / 0"})
     assert reasons["number-test"].startswith("`trace` is not defined: this cell raised ZeroDivisionError")
     _, reasons = graded(sample, {"number": "def trace(): pass"})

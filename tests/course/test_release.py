@@ -127,3 +127,7 @@ def test_the_library_is_installed_by_a_first_cell_only_where_a_set_uses_it(sampl
     using = replace(sample, cells=(*sample.cells, Cell("code", "from gdln import race")))
     cells = release.notebook(using).cells
     assert [i for i, cell in enumerate(cells) if cell.metadata.get("tags") == ["setup"]] == [1]
+    hidden = "### BEGIN SOLUTION\nfrom gdln import race\n### END SOLUTION"
+    secretly = replace(sample, cells=(*sample.cells, Cell("code", hidden, "secret", solution=True)))
+    for shown in (secretly, secretly.for_students()):
+        assert not any(cell.metadata.get("tags") for cell in release.notebook(shown).cells)
