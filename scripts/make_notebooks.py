@@ -20,6 +20,7 @@ from pybtex.database import parse_file
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
+import exercises  # noqa: E402
 from revision import resolve  # noqa: E402
 
 FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}\s*(?P<argument>.*?)\s*$")
@@ -342,7 +343,8 @@ class Converter:
             return f"**{shown}**{title}**.** {self._blocks(body)}\n"
         if name in ("exercise-start", "exercise"):
             title = f" ({argument})" if argument else ""
-            return f"**{self.labels.text(options['label'])}**{title}**.** {self._blocks(body)}"
+            what = exercises.sentence(*exercises.described(options.get("class", "").split()))
+            return f"**{self.labels.text(options['label'])}**{title}**.** *{what}*\n\n{self._blocks(body)}"
         if name in ("solution-start", "solution"):
             self.in_solution = self.fold_open = name == "solution-start"
             end = "" if self.in_solution else f"{self._blocks(body)}\n\n</details>"
