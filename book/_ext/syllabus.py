@@ -1,8 +1,8 @@
 """Courses made of this book: which chapters and problem sets a week has, their minutes, and what each chapter needs.
 
-``{syllabus}`` takes a line a week, ``race/race race/routing | race``: chapters, then problem sets. The minutes come from
-the chapters' *Time* and from the head of each set. ``{prerequisites}`` draws the chapters and what they build on, from
-their *Prerequisites*, and lists them. A chapter or a set that does not exist is a warning.
+``{syllabus}`` takes a line a week, ``race/race race/routing | race``: chapters, then problem sets. The minutes come
+from the chapters' *Time* and from the head of each set. ``{prerequisites}`` draws the chapters and what they build on,
+from their *Prerequisites*, and lists them. A chapter or a set that does not exist is a warning.
 """
 
 import re
