@@ -29,7 +29,9 @@ def described(classes):
     """
     kinds = [KINDS[name] for name in classes if name in KINDS]
     if len(kinds) != 1:
-        raise ValueError(f"one of the classes {', '.join(KINDS)} is needed, got {' '.join(classes) or 'none'}")
+        raise ValueError(
+            f"one of the classes {', '.join(KINDS)} is needed, got {' '.join(classes) or 'none'}"
+        )
     found = [match.groups() for match in map(NUMBERED.fullmatch, classes) if match]
     values = {name: int(value) for name, value in found}
     if len(found) != 2 or len(values) != 2:

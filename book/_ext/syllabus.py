@@ -119,7 +119,9 @@ def _syllabus(app, docname, weeks, text):
         spent = f"{reading} + {working}" if working else str(reading)
         rows.append([[nodes.Text(str(week))], links, tasks or [nodes.Text("–")], [nodes.Text(spent)]])
     table = _table(["week", "chapters", "problem set", "minutes"], rows)
-    words = f"Together {total / 60:.0f} hours of a student's time: chapters with their exercises + problem sets."
+    words = (
+        f"Together {total / 60:.0f} hours of a student's time: chapters with their exercises + problem sets."
+    )
     return [table, nodes.paragraph("", words)]
 
 
@@ -165,8 +167,10 @@ def draw(numbers, before, uri, title):
             end = (u + BOX[0], v + BOX[1] / 2)
             bend = 30 if u == x else (start[0] - end[0]) / 2
             sign = 1 if u == x else -1
+            lift = 26 if v == y and x - u > COLUMN else 0  # over the boxes between, not behind them
             lines.append(
-                f'<path d="M{start[0]} {start[1]}C{start[0] + sign * bend} {start[1]} {end[0] + bend} {end[1]} '
+                f'<path d="M{start[0]} {start[1]}C{start[0] + sign * bend} {start[1] - lift} {end[0] + bend} '
+                f"{end[1] - lift} "
                 f'{end[0]} {end[1]}"><title>{numbers[page]} builds on {numbers[other]}</title></path>'
             )
         name = f"{numbers[page]}. {escape(title[page])}"
