@@ -77,7 +77,24 @@ def claim(key, measured, expected=None):
             f"claim {key!r} does not hold: {row['statement']}: measured {measured:.6g}, needed {criterion(row)}"
         )
     shown = {"key": key, "statement": row["statement"], "measured": measured, "criterion": criterion(row)}
-    _show(shown | {"row": kept})
+    _show(shown | {"row": kept, "used": _used(row, measured)})
+
+
+def _used(row, measured):
+    """How much of its allowance a claim that holds uses, from zero to one; ``None`` where there is no scale.
+
+    The distance from the expected value in tolerances, or from the middle of two bounds in half their distance. One
+    bound has a scale if it is positive: a value of half the upper bound, or of twice the lower one, uses a half.
+    """
+    above, below = row.get("above"), row.get("below")
+    if "expected" in row:
+        slack = row["atol"] if "atol" in row else row["rtol"] * abs(row["expected"])
+        return abs(measured - row["expected"]) / slack if slack > 0 else 0.0
+    if above is not None and below is not None:
+        return abs(2 * measured - above - below) / (below - above)
+    if below is not None:
+        return max(measured, 0.0) / below if below > 0 else None
+    return above / measured if above > 0 else None
 
 
 def asserted(row):

@@ -1,5 +1,6 @@
 """The book's sources and the built pages keep their promises to a reader."""
 
+import csv
 import json
 import os
 import re
@@ -196,6 +197,19 @@ def test_the_code_in_the_readme_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert len(blocks) == 1
     exec(compile(blocks[0], "README.md", "exec"), {})
+
+
+def test_the_ledger_to_download_holds_what_the_page_shows():
+    rows = json.loads((HTML / "book" / "ledger.json").read_text())
+    with (HTML / "book" / "ledger.csv").open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    anchors = {row["id"].removeprefix("claim-"): row for row in built("book/ledger").select("tr[id]")}
+    assert [row["key"] for row in rows] == [row["key"] for row in table]
+    assert {row["key"] for row in rows} == set(anchors)
+    for row in rows:
+        cells = [cell.get_text().strip() for cell in anchors[row["key"]].select("td")]
+        if row["why"] is None:
+            assert cells[1] == f"{row['measured']:.4g}" and cells[2].startswith(row["needed"])
 
 
 def test_every_part_of_the_ledger_is_shown():

@@ -120,3 +120,37 @@ def test_interactive_figures_draw_themselves(browser, site):
         tab.wait_for_selector(".plotly-graph-div .main-svg", state="attached")
         assert not wrong
         tab.close()
+
+
+def test_the_ledger_finds_claims_by_words_paper_and_closeness(browser, site):
+    tab, wrong = open_page(browser, site, "book/ledger", 1280)
+    rows = tab.locator("table.ledger tbody tr")
+    count, every = tab.locator(".ledger-count"), rows.count()
+    assert count.inner_text() == f"{every} of {every} claims" and every > 500
+    tab.locator("input[name=words]").fill("race-sharing-100")
+    assert rows.locator("visible=true").count() == 1 and count.inner_text().startswith("1 of")
+    tab.locator("input[name=words]").fill("")
+    tab.locator("select[name=paper]").select_option("littwin")
+    shown = rows.locator("visible=true")
+    assert 0 < shown.count() < every
+    assert all("Littwin" in text for text in shown.locator("td:last-child").all_inner_texts())
+    tab.locator("select[name=paper]").select_option("")
+    tab.locator("select[name=order]").select_option("used")
+    first = tab.locator("table.ledger").first
+    shares = first.evaluate(
+        "t => [...t.querySelectorAll('.ledger-used')].map(b => parseFloat(b.style.getPropertyValue('--used')))"
+    )
+    assert shares == sorted(shares, reverse=True) and len(set(shares)) > 1
+    tab.locator("select[name=status]").select_option("missing")
+    tab.evaluate("location.hash = '#claim-race-sharing-100'")
+    tab.wait_for_function("document.getElementById('claim-race-sharing-100').offsetHeight > 0")
+    assert not wrong
+    tab.close()
+
+
+def test_the_ledger_can_be_read_without_scripts(browser, site):
+    tab = browser.new_page(java_script_enabled=False)
+    tab.goto(f"{site}/book/ledger.html")
+    assert tab.locator("table.ledger tbody tr").locator("visible=true").count() > 500
+    assert not tab.locator(".ledger-tools").is_visible()
+    tab.close()

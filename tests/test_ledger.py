@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "book" / "_ext"))
-from ledger import rounds_to, shown  # noqa: E402
+from ledger import paper, rounds_to, shown  # noqa: E402
+
+from gdln.claims import _used  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,36 @@ def test_what_is_no_number_cannot_be_quoted(quoted):
 def test_a_page_shows_minus_signs_and_raised_powers():
     assert "".join(node.astext() for node in shown("-4e-9")) == "\u22124 × 10\u22129"
     assert shown("99 %")[0].astext() == "99\u00a0%"
+
+
+@pytest.mark.parametrize(
+    "source, name",
+    [
+        ("derived here; Saxe et al. 2022, Fig. 5b", "saxe"),
+        ("Li and Sompolinsky 2022, abstract", "li"),
+        ("Boopathy and Fiete 2022; Chen et al. 2022", "boopathy"),
+        ("Saxe et al. 2014", "other"),
+        ("this book's experiment", "other"),
+    ],
+)
+def test_a_claim_belongs_to_the_first_of_the_five_papers_it_names(source, name):
+    assert paper(source) == name
+
+
+@pytest.mark.parametrize(
+    "row, measured, used",
+    [
+        ({"expected": 2.0, "atol": 0.5}, 2.25, 0.5),
+        ({"expected": -2.0, "rtol": 0.5}, -1.0, 1.0),
+        ({"expected": 3, "atol": 0}, 3.0, 0.0),
+        ({"below": 4.0}, 1.0, 0.25),
+        ({"below": 4.0}, -1.0, 0.0),
+        ({"below": 0}, -1.0, None),
+        ({"above": 1.0}, 4.0, 0.25),
+        ({"above": 0}, 4.0, None),
+        ({"above": 1.0, "below": 3.0}, 2.5, 0.5),
+        ({"above": 1.0, "below": 3.0}, 2.0, 0.0),
+    ],
+)
+def test_what_a_claim_uses_of_its_allowance_goes_from_the_middle_to_the_bound(row, measured, used):
+    assert _used(row, measured) == used

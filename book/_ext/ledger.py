@@ -1,11 +1,16 @@
 """The ledger: what ``gdln.claims.claim`` measured in this build, beside the source of each claim.
 
+Every row has an address of its own, ``ledger.html#claim-<key>``, and says by its classes what it can be found by; the
+script ``ledger.js`` filters and sorts them. The same rows are written to ``ledger.csv`` and ``ledger.json``.
+
 ``book/claims/<part>/*.yml`` lists the claims (see :func:`gdln.claims.rows`). The value comes from the outputs that
 each page shows, run in this build or taken from the cache; a chapter that was run under another statement or criterion
 than its row has now is run again. A listed claim that nothing measured, and a measured claim that is not listed, are
 warnings, so the strict build fails. A row with ``why`` is a result that cannot be had here.
 """
 
+import csv
+import json
 import re
 from pathlib import Path
 
@@ -25,6 +30,16 @@ COLUMNS = {
     "source (origin)": 19,
 }
 MISSING = {"result": 23, "why it is not here": 58, "source (origin)": 19}
+
+
+#: The five papers by a word of their sources; what is the first of them to be named decides.
+PAPERS = {
+    "saxe": "Saxe et al. 2022",
+    "li": "Li and Sompolinsky 2022",
+    "littwin": "Littwin et al. 2021",
+    "chen": "Chen et al. 2022",
+    "boopathy": "Boopathy and Fiete 2022",
+}
 
 
 class ledger_table(nodes.General, nodes.Element):
@@ -217,29 +232,41 @@ def _resolve(app, doctree, docname):
         for entry in node["rows"]:
             if entry["key"] in measured:
                 doc, record = measured[entry["key"]]
-                chapters.setdefault(doc, []).append(_held(entry, record))
+                chapters.setdefault(doc, []).append((_held(entry, record), entry))
             elif "why" in entry:
                 source = _inline(f"{entry['source']} ({entry['origin']})")
-                missing.append([_inline(entry["statement"]), _inline(entry["why"]), source])
+                missing.append(([_inline(entry["statement"]), _inline(entry["why"]), source], entry))
         parts = []
         for doc, rows in chapters.items():
             title = app.env.titles[doc].astext()
             link = make_refnode(app.builder, docname, doc, None, nodes.strong(title, title))
-            parts += [nodes.paragraph("", "", link), _table(COLUMNS, rows)]
+            head = nodes.paragraph("", "", link, classes=["ledger-chapter"])
+            parts += [head, _table(COLUMNS, rows)]
         if missing:
-            parts += [
-                nodes.paragraph("", "", nodes.strong("", "Not to be had here")),
-                _table(MISSING, missing),
-            ]
+            words = nodes.strong("", "Not to be had here")
+            parts += [nodes.paragraph("", "", words, classes=["ledger-chapter"]), _table(MISSING, missing)]
         node.replace_self(parts)
+
+
+def paper(source):
+    """Return the short name of the paper that a source names first, or ``"other"``."""
+    named = [(source.find(words), name) for name, words in PAPERS.items() if words in source]
+    return min(named)[1] if named else "other"
 
 
 def _held(entry, record):
     """Cells of a claim that was asserted in this build."""
+    measured = [nodes.Text(f"{record['measured']:.4g}")]
+    if record.get("used") is not None:
+        share = min(100, round(100 * record["used"]))
+        words = f"{share} % of what is allowed is used"
+        says = f'style="--used: {share}%" role="img" aria-label="{words}" title="{words}"'
+        bar = f'<span class="ledger-used" {says}></span>'
+        measured.append(nodes.raw("", bar, format="html"))
     needed = record["criterion"] + (f" ({entry['reason']})" if "reason" in entry else "")
     return [
         _inline(record["statement"]),
-        [nodes.Text(f"{record['measured']:.4g}")],
+        measured,
         _inline(needed),
         _inline(entry.get("setting", "–")),
         _inline(f"{entry['source']} ({entry['origin']})"),
@@ -250,13 +277,49 @@ def _table(columns, rows):
     group = nodes.tgroup(cols=len(columns))
     group += [nodes.colspec(colwidth=width) for width in columns.values()]
     group += nodes.thead("", _row([[nodes.Text(name)] for name in columns]))
-    group += nodes.tbody("", *map(_row, rows))
+    group += nodes.tbody("", *[_row(cells, entry) for cells, entry in rows])
     table = nodes.table("", group, classes=["ledger", "colwidths-given"])
     return nodes.container("", table, classes=["ledger-scroll"])
 
 
-def _row(cells):
-    return nodes.row("", *[nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells])
+def _row(cells, entry=None):
+    row = nodes.row("", *[nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells])
+    if entry is not None:
+        anchor = f"claim-{entry['key']}"
+        row["ids"].append(anchor)
+        held = "missing" if "why" in entry else "held"
+        row["classes"] += [f"origin-{entry['origin']}", f"paper-{paper(entry['source'])}", f"status-{held}"]
+        link = f'<a class="ledger-link" href="#{anchor}" aria-label="Link to this claim"></a>'
+        row[0][0] += nodes.raw("", link, format="html")
+    return row
+
+
+def _download(app, error):
+    """Write all rows, with what was measured and where, as CSV and JSON beside the ledger."""
+    if error is not None or app.builder.format != "html" or not _state(app.env, "gdln_ledgers"):
+        return
+    claims = _state(app.env, "gdln_claims")
+    measured = {r["key"]: (doc, r) for doc, records in claims.items() for r in records}
+    rows = []
+    for key, row in app.gdln_rows.items():
+        doc, record = measured.get(key, (None, {}))
+        found = {"key": key, "statement": row["statement"], "measured": record.get("measured")}
+        found |= {"needed": record.get("criterion"), "used": record.get("used"), "page": doc}
+        found |= {name: row.get(name) for name in ("reason", "why", "source", "origin", "setting")}
+        rows.append(found | {"paper": PAPERS.get(paper(row["source"]))})
+    for page in _state(app.env, "gdln_ledgers"):
+        folder = (Path(app.outdir) / page).parent
+        (folder / "ledger.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
+        with (folder / "ledger.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, rows[0] if rows else ["key"])
+            table.writeheader()
+            table.writerows(rows)
+
+
+def _script(app, pagename, templatename, context, doctree):
+    """Load the script where a ledger stands, and nowhere else."""
+    if pagename in _state(app.env, "gdln_ledgers"):
+        app.add_js_file("ledger.js", loading_method="defer")
 
 
 def setup(app):
@@ -274,4 +337,6 @@ def setup(app):
     app.connect("env-purge-doc", _purge)
     app.connect("env-updated", _check)
     app.connect("doctree-resolved", _resolve)
-    return {"version": "1", "env_version": 2, "parallel_read_safe": False}
+    app.connect("html-page-context", _script)
+    app.connect("build-finished", _download)
+    return {"version": "1", "env_version": 3, "parallel_read_safe": False}
