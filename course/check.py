@@ -4,9 +4,10 @@
     python -m course.check race --no-mutants    without the mutation run, which takes longest
     python -m course.check                      every set there is
 
-Printed and checked: the solutions earn every automatic point, the untouched student copy none (and its stubs raise
-``NotImplementedError``), each wrong submission of ``tests/course/wrong/<set>.yml`` loses what the file says and no
-more, and the tests notice at least nine in ten of the mutants of the solutions. Times and memory stay within limits.
+Printed and checked: the solutions earn every automatic point, with the seeds of other years too, and the untouched
+student copy none (its stubs raise ``NotImplementedError``); each wrong submission of ``tests/course/wrong/<set>.yml``
+loses what the file says and no more; the tests notice at least nine in ten of the mutants of the solutions. Times and
+memory stay within limits.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from course.submission import Submission
 WRONG = ROOT / "tests" / "course" / "wrong"
 #: What the solutions of a set may take, in seconds and MB, and the share of mutants that must be noticed.
 SECONDS, MEGABYTES, KILLED = 180, 1024, 0.9
+#: Seeds of other years, for which the solutions must hold as well.
+YEARS = (1, 2027)
 #: Fewest wrong submissions of a set.
 FEWEST = 4
 
@@ -137,6 +140,9 @@ def problems(problem_set, mutants=True, most=None, say=print):
         yield f"the cell {cell} fails with the solutions: {fault}"
     if full.seconds > SECONDS or full.megabytes > MEGABYTES:
         yield f"the solutions take over {SECONDS} s or {MEGABYTES} MB"
+    for seed in YEARS:
+        for test, points in run(problem_set.with_seed(seed)).losses.items():
+            yield f"with the seed {seed} the solutions lose {points:g} in {test}"
     untouched = run(problem_set, student=True)
     say(f"  the untouched copy earns {untouched.earned:g}")
     for outcome in untouched.outcomes:
