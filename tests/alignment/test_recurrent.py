@@ -90,6 +90,30 @@ def test_readout_and_feedback_learn_what_they_should():
     assert not torch.equal(learner.network.weights[1], learner.initial[1])
 
 
+def test_feedback_by_the_first_weights_is_what_align_prop_does():
+    learner, x, y = moved("feedback")
+    learner.feedback = [learner.initial[k] for k in (1, 3)]
+    other = Learner(learner.network, "align_prop")
+    other.initial = learner.initial
+    for a, b in zip(learner.changes(x, y)[0], other.changes(x, y)[0], strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("rule", ["backprop", "align_ada", "align_zero", "align_prop", "align_ada_published"])
+def test_a_neuron_that_is_silent_throughout_learns_nothing(rule):
+    net = nets(width=2, n_seeds=1)
+    net.weights[0][0, :, 0] = torch.tensor([-1.0, 1.0])
+    net.weights[1][0] = torch.tensor([[0.0, 0.0], [1.0, 0.5]])  # the silent one is heard by the other
+    x, y = torch.ones(3, 5, 1).double(), torch.ones(3, 5).double() * 9
+    change = Learner(net, rule).changes(x, y)[0]
+    assert not change[0][0, 0].any() and not change[1][0, 0].any() and not change[2][0, 0, 0].any()
+    assert change[0][0, 1].all() and change[1][0, 1, 1] != 0 and change[2][0, 0, 1] != 0
+
+
+def test_biases_start_at_zero_and_the_other_weights_do_not():
+    assert [bool(W.any()) for W in nets().weights] == [True, True, False, True, False]
+
+
 def test_training_beats_the_best_constant():
     x, y = data(60, 12)
     net = nets(64)
@@ -106,8 +130,9 @@ def test_add_task_has_the_loss_of_a_constant_guess():
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="^width needs a whole number of at least 1"):
         RecurrentNets(1, 0, 1, generator=generator())
-    with pytest.raises(ValueError, match="batch, times"):
-        nets().outputs(torch.ones(3, 4))
+    for x in (torch.ones(3, 4), torch.ones(3, 4, 2)):
+        with pytest.raises(ValueError, match="^x needs shape .batch, times, 1"):
+            nets().outputs(x)
     with pytest.raises(ValueError, match="rule needs one of"):
         Learner(nets(), "direct_feedback", generator())
     with pytest.raises(ValueError, match="length"):

@@ -71,6 +71,26 @@ def test_the_gain_sets_the_singular_values_at_any_width():
         assert float(top) == pytest.approx(1.0, rel=0.1)  # twice the gain, Marchenko-Pastur edge
 
 
+def test_feedback_is_drawn_at_the_size_of_the_weights():
+    net = nets(width=200, gain=0.3)
+    learner = Learner(net, "feedback", generator(3))
+    for B, W in zip(learner.feedback, net.weights, strict=True):
+        assert B.shape == W.shape and not torch.equal(B, W)
+        assert float(B.std() / W.std()) == pytest.approx(1, abs=0.05)  # 1600 entries or more
+
+
+def test_align_zero_reads_the_first_activities_and_the_error_of_now():
+    net, (x, y) = nets(), data()
+    learner = Learner(net, "align_zero")
+    for _ in range(3):
+        learner.step(x, y, 0.5)
+    error = (net.outputs(x) - y) * net.mask[..., None, None] / (8 * len(x))  # eight trained routes
+    E, S, _ = learner.initial
+    second = x @ E.mT @ S.mT[:, None]
+    expected = -torch.einsum("sijnc,sinh->sjch", error, second)
+    assert (learner.changes(x, y)[0][2] - expected).abs().max() < 1e-14
+
+
 def test_untrained_pathways_without_shared_domains_stay_put_under_readout():
     mask = np.eye(4, dtype=bool)
     mask[3] = False

@@ -95,6 +95,13 @@ def test_a_flow_that_starts_at_zero_loss_is_stopped_there():
     assert run.times.tolist() == [0.0] and run.loss.tolist() == [0.0]
 
 
+def test_the_change_of_the_kernel_of_one_unit_is_that_of_its_squared_slope():
+    run = flow([[4.0]], [[0.3]], [1.5], [1.0], "tanh", [0.0, 0.4])
+    start, end = (1 / np.cosh(h) ** 4 for h in (0.3, run.features()[0, 0]))
+    assert run.kernel_change(0) == 0 and end < 0.8 * start
+    assert run.kernel_change() == pytest.approx((start - end) / start, rel=1e-12)
+
+
 def test_both_scalings_start_with_the_same_rate():
     gram, h0, c, y = problem()
     rates = [flow(gram, h0, c, y, "sine", [0.0, 1.0], scaling=s).kernel_rate(0) for s in SCALINGS]

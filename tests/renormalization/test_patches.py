@@ -13,8 +13,10 @@ def test_patches_tile_the_image():
     assert whole.shape == (3, 6, 4)
     np.testing.assert_array_equal(whole[1, 3], pictures[1, 2:4, 2:4].ravel())
     assert patches.cut(pictures, 2, stride=1).shape == (3, 15, 4)
-    with pytest.raises(ValueError, match="tile"):
-        patches.cut(pictures, 3)
+    for size in (3, 4):  # neither tiles both sides
+        with pytest.raises(ValueError, match=r"tile, got \(6, 4\)"):
+            patches.cut(pictures, size)
+    assert patches.cut(np.ones((1, 7, 10)), 4, stride=3).shape == (1, 2 * 3, 16)
     np.testing.assert_array_equal(patches.cut(pictures[:, :4], 4)[:, 0], pictures[:, :4].reshape(3, 16))
     with pytest.raises(ValueError, match="size needs a patch no larger"):
         patches.cut(pictures, 7)

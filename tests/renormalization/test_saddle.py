@@ -352,7 +352,7 @@ def test_a_kernel_may_miss_positivity_by_the_rounding_of_its_entries():
             if allowed:
                 GatedKernel(K0, G)
             else:
-                with pytest.raises(ValueError, match="K0 needs eigenvalues of at least zero"):
+                with pytest.raises(ValueError, match="K0 needs eigenvalues of at least zero, got -"):
                     GatedKernel(K0, G)
 
 
