@@ -199,6 +199,19 @@ def test_the_code_in_the_readme_runs():
     exec(compile(blocks[0], "README.md", "exec"), {})
 
 
+def test_every_page_has_an_icon_and_says_in_words_of_its_own_what_it_is_about():
+    said = {}
+    for page in PAGES:
+        soup = built(page)
+        assert (HTML / page).parent.joinpath(soup.find("link", rel="icon")["href"]).resolve().is_file()
+        found = soup.find("meta", attrs={"name": "description"})
+        if page in CHAPTERS:
+            said[page] = found["content"]
+            assert 40 <= len(said[page]) <= 200 and "\\" not in said[page], page
+            assert soup.find("meta", property="og:title")["content"] in soup.title.text
+    assert len(set(said.values())) == len(CHAPTERS)
+
+
 def test_the_ledger_to_download_holds_what_the_page_shows():
     rows = json.loads((HTML / "book" / "ledger.json").read_text())
     with (HTML / "book" / "ledger.csv").open(newline="", encoding="utf-8") as file:

@@ -86,9 +86,13 @@ def test_a_page_is_whole_without_a_network(browser, site, page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_does_not_scroll_sideways_on_a_phone(browser, site, page):
-    tab, _ = open_page(browser, site, page, 390)
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+def test_a_page_does_not_scroll_sideways_at_any_width(browser, site, page):
+    tab, _ = open_page(browser, site, page, 768)
+    found = {}
+    for width in (768, 390, 360, 320):
+        tab.set_viewport_size({"width": width, "height": 900})
+        found[width] = tab.evaluate("document.documentElement.scrollWidth")
+    assert all(wide <= width for width, wide in found.items()), found
     tab.close()
 
 
