@@ -114,6 +114,9 @@ class Learner:
         ValueError
             If the data do not fit the networks or are not finite.
         """
+        for name, data in (("x", x), ("y", y)):
+            if checks.instance(name, data, torch.Tensor).is_complex():
+                raise TypeError(f"{name} needs real numbers, got elements of type {data.dtype}")
         changes, loss = self.network.changes(self.rule, self.initial, self.feedback, x, y)
         if not loss.isfinite().all():  # a network may diverge, and the others go on; data may not
             checks.finite("x", x), checks.finite("y", y)

@@ -220,9 +220,12 @@ class Flow:
     scaling: str
     evaluations: int
 
+    def _moved(self, k):
+        return self.alpha[checks.count("k", k, least=-len(self.alpha), most=len(self.alpha) - 1)]
+
     def features(self, k=-1):
         """Pre-activations on the training set at record ``k``, shape (m, n)."""
-        return self.h0 + self.alpha[k] @ self.gram
+        return self.h0 + self._moved(k) @ self.gram
 
     def kernel(self, k=-1):
         """Kernel of the flow at record ``k``, shape (n, n)."""
@@ -281,7 +284,7 @@ class Flow:
 
     def movement(self, k=-1):
         """Root mean square change of the pre-activations since the start."""
-        return float(np.sqrt(np.mean((self.alpha[k] @ self.gram) ** 2)))
+        return float(np.sqrt(np.mean((self._moved(k) @ self.gram) ** 2)))
 
     def kernel_change(self, k=-1):
         """Change of the kernel since the start, relative, in the Frobenius norm."""
@@ -312,7 +315,7 @@ class Flow:
         """
         h0_new = checks.array("h0_new", h0_new, shape=(len(self.c), "n_new"))
         cross = checks.array("cross", cross, shape=(len(self.y), h0_new.shape[1]))
-        return output(h0_new + self.alpha[k] @ cross, self.c, self.activation, self.scaling)
+        return output(h0_new + self._moved(k) @ cross, self.c, self.activation, self.scaling)
 
 
 def flow(

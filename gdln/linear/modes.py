@@ -308,7 +308,8 @@ class Modes:
 
     def strengths(self, maps):
         r"""Diagonal :math:`u_\alpha^\top W v_\alpha` of input-output maps ``(..., n_outputs, n_inputs)``."""
-        return np.einsum("oa,...oi,ia->...a", self.U, np.asarray(maps), self.V, optimize=True)
+        maps = checks.array("maps", maps, shape=(..., len(self.U), len(self.V)))
+        return np.einsum("oa,...oi,ia->...a", self.U, maps, self.V, optimize=True)
 
     def loss(self, a, power):
         r"""Loss at given strengths.
@@ -323,7 +324,7 @@ class Modes:
         power : float
             Mean squared norm of the targets.
         """
-        a = np.asarray(a)
+        a, power = checks.array("a", a, shape=(..., len(self.s))), checks.nonnegative("power", power)
         return power / 2 + (0.5 * self.d * a**2 - self.s * a).sum(axis=-1)
 
 

@@ -178,6 +178,8 @@ class MLP(nn.Module):
 
         With ``all_layers`` the list of every layer's activity, the output last.
         """
+        checks.instance("x", x, torch.Tensor)
+        all_layers = checks.flag("all_layers", all_layers)
         if x.dtype != self.weights[0].dtype:
             raise TypeError(f"x needs the type of the weights, {self.weights[0].dtype}, got {x.dtype}")
         if x.shape[-1] != self.widths[0]:

@@ -146,11 +146,13 @@ class GatedGraph:
 
     def ends(self, p):
         """Input and output node of path number ``p``."""
-        path = self.paths[p]
+        path = self.paths[checks.count("p", p, least=0, most=len(self.paths) - 1)]
         return self.edges[path[0]][0], self.edges[path[-1]][1]
 
     def shape(self, edge):
         """Shape of the weight matrix of an edge."""
+        # asked for every edge at every gradient, so by one look-up
+        checks.need(isinstance(edge, str) and edge in self.edges, "edge", "the name of an edge", edge)
         source, target = self.edges[edge]
         return self.widths[target], self.widths[source]
 

@@ -82,7 +82,11 @@ class GatedNetwork(nn.Module):
         outputs : dict of str to Tensor, shape (n, width)
             One entry per output node.
         """
-        gates = gates or {}
+        gates = {} if gates is None else checks.instance("gates", gates, dict)
+        checks.instance("inputs", inputs, dict)
+        for name, given in (("inputs", inputs), ("gates", gates)):
+            for key, data in given.items():
+                checks.instance(f"{name}[{key!r}]", data, torch.Tensor)
         if set(inputs) != set(self.graph.inputs):
             raise ValueError(f"need inputs of nodes {sorted(self.graph.inputs)}, got {sorted(inputs)}")
         h = dict(inputs)

@@ -78,8 +78,12 @@ class PathwayNetwork(nn.Module):
 
         ``x`` has shape (n_domains_in, n, n_pixels) and the type of the weights.
         """
+        checks.instance("x", x, torch.Tensor)
         if x.dtype != self.encoders.dtype:
-            raise ValueError(f"the network needs inputs of type {self.encoders.dtype}, got {x.dtype}")
+            raise TypeError(f"x needs the type of the weights, {self.encoders.dtype}, got {x.dtype}")
+        n_in, _, n_pixels = self.encoders.shape
+        fits = x.ndim == 3 and x.shape[::2] == (n_in, n_pixels)
+        checks.need(fits, "x", f"shape ({n_in}, n, {n_pixels})", x)
         first = self._phi(torch.bmm(x, self.encoders.mT))
         return first, self._phi(first @ self.shared.mT)
 

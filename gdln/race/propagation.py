@@ -108,7 +108,8 @@ class GraphTrajectory:
     weights: dict
 
     def at(self, k):
-        """Weights at the ``k``-th recorded time."""
+        """Weights at the ``k``-th recorded time, from the end where ``k`` is negative."""
+        k = checks.count("k", k, least=-len(self.times), most=len(self.times) - 1)
         return {e: W[k] for e, W in self.weights.items()}
 
 

@@ -122,9 +122,12 @@ class Reduction:
         entries = (np.ones(len(self.pairs)), (self.pairs[:, 1], np.arange(len(self.pairs))))
         return csr_array(entries, shape=(len(self.S), len(self.pairs)))
 
+    def _strengths(self, B):
+        return checks.array("B", B, shape=(..., len(self.graph.edges), self.S.shape[1]))
+
     def path_strengths(self, B):
         """Product of the edge strengths on each path, shape (..., n_paths, n_modes), for B (..., n_edges, n_modes)."""
-        B = np.asarray(B, dtype=float)
+        B = self._strengths(B)
         padded = np.concatenate([B, np.ones((*B.shape[:-2], 1, B.shape[-1]))], axis=-2)
         return padded[..., self._along, :].prod(axis=-2)
 
@@ -185,7 +188,7 @@ class Reduction:
 
     def conserved(self, B):
         r"""Per hidden node, :math:`\sum_{e\to v}B_e^2-\sum_{v\to e}B_e^2`, shape (..., n_modes)."""
-        square = dict(zip(self.graph.edges, np.moveaxis(np.asarray(B) ** 2, -2, 0), strict=True))
+        square = dict(zip(self.graph.edges, np.moveaxis(self._strengths(B) ** 2, -2, 0), strict=True))
         graph = self.graph
         return {
             v: sum(square[e] for e in graph.incoming[v]) - sum(square[e] for e in graph.outgoing[v])

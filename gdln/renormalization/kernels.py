@@ -153,7 +153,7 @@ class GatedKernel:
         >>> kernel(np.eye(2))
         array([[3.]])
         """
-        X = np.array(X, dtype=float)
+        X = checks.array("X", X, ndim=2, copy=True)
         kernel = cls(input_kernel(X, sigma2=sigma2), _evaluate(gates, X), depth=depth, outputs=outputs)
         kernel.X, kernel.sigma2, kernel._families = X, float(sigma2), gates
         return kernel
@@ -175,8 +175,8 @@ class GatedKernel:
         gates : ndarray, or list of them
         """
         checks.need(self.X is not None, "kernel", "to know its inputs (GatedKernel.from_inputs)", self)
+        X_new = checks.array("X_new", X_new, shape=("n_new", self.X.shape[1]))
         cross = input_kernel(self.X, X_new, self.sigma2)
-        X_new = np.asarray(X_new, dtype=float)
         if gates is None:
             families = self._families if isinstance(self._families, list | tuple) else [self._families]
             known = all(map(callable, families))
@@ -184,7 +184,7 @@ class GatedKernel:
             gates = self._families
         gates = _evaluate(gates, X_new)
         several = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
-        rows = [len(G) for G in (gates if several else [gates])]
+        rows = [len(checks.array("gates", G, ndim=2)) for G in (gates if several else [gates])]
         what = f"one row for each of {len(X_new)} new points"
         checks.need(set(rows) == {len(X_new)}, "gates", what, rows)
         return cross, self.sigma2 * (X_new**2).mean(axis=1), gates

@@ -70,6 +70,7 @@ class GatedNet:
 
     def data(self, X, G, dtype=torch.float64):
         """Inputs and scaled path features of points, ready for the other methods."""
+        need_floating("dtype", dtype)
         X = _tensor("X", X, ("n_samples", self.n_inputs), dtype)
         G = _tensor("G", G, (len(X), self.n_gates), dtype)
         F = G
@@ -155,6 +156,7 @@ class PatchNet:
 
         With one patch, inputs of shape (n_samples, n_inputs) will do.
         """
+        need_floating("dtype", dtype)
         X = checks.array("X", X)
         X = X[:, None] if X.ndim == 2 else X
         X = _tensor("X", X, ("n_samples", self.n_patches, self.patch_size), dtype)

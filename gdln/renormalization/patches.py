@@ -44,6 +44,7 @@ class PatchKernel(KernelStack):
     def new_points(self, patches_new, gates=None):
         """Kernels of new points with the samples and of each with itself; a stack has no gates."""
         checks.need(gates is None, "gates", "None for patches", gates)
+        patches_new = checks.array("patches_new", patches_new, ndim=3)
         options = {"sigma2": self.sigma2, "activation": self.activation}
         return kernels(self.patches, patches_new, **options), diagonals(patches_new, **options)
 

@@ -50,9 +50,11 @@ class LinearSolution:
 
     def predict_from(self, cross, diagonal):
         """Posterior mean and variance at new points, from their input kernel with the samples and themselves."""
+        cross = checks.array("cross", cross, shape=("n_new", len(self.basis)))
+        diagonal = checks.array("diagonal", diagonal, shape=(len(cross),))
         noisy = self.scale * self.eigenvalues + self.temperature
-        k = self.scale * np.asarray(cross, dtype=float) @ self.basis
-        variance = self.scale * np.asarray(diagonal, dtype=float) - (k**2 / noisy).sum(axis=1)
+        k = self.scale * cross @ self.basis
+        variance = self.scale * diagonal - (k**2 / noisy).sum(axis=1)
         return Prediction(k @ (self.projections / noisy), np.maximum(variance, 0.0))
 
 

@@ -178,7 +178,7 @@ def test_bad_settings_are_refused(batch):
         pathways.train(make(), x, targets, MASKS[0], 0.1, 1, batch_size=9, **seed)
     with pytest.raises(ValueError, match="record_every"):
         pathways.train(make(), x, targets, MASKS[0], 0.1, 1, batch_size=4, record_every=0, **seed)
-    with pytest.raises(ValueError, match="inputs of type"):
+    with pytest.raises(TypeError, match="^x needs the type of the weights"):
         make()(x.half())
 
 
