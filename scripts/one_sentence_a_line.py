@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Put one sentence a line in the prose of the book, so that a changed sentence is a changed line in a diff.
 
-Only line breaks within a paragraph move, which a page does not show: code, mathematics, tables and headings stay
-as they are. ``--check`` writes nothing and fails when a page is out of step.
+Only line breaks within a paragraph move, which a page does not show: code (fenced, or set off by its indentation),
+mathematics, tables and headings stay as they are. ``--check`` writes nothing and fails when a page is out of step.
 """
 
 import argparse
@@ -51,6 +51,7 @@ def reflow(text):
     opened = []  # fences of directives whose body is prose
     copied = None  # the fence whose body is copied
     in_math = in_head = False
+    content = 0  # column at which the text of the list item above begins; four more make a block of code
 
     def flush():
         nonlocal paragraph
@@ -93,12 +94,18 @@ def reflow(text):
                 copied = fence[1]
             continue
         item = ITEM.match(line)
-        if OPTION.match(line) or KEPT.match(line):
+        column = len(line) - len(line.lstrip())
+        if line.strip() and not paragraph:
+            content = min(content, column)
+        if line.strip() and not paragraph and column >= content + 4:
+            out.append(line)  # a block of code, set off by its indentation
+        elif OPTION.match(line) or KEPT.match(line):
             flush()
             out.append(line)
         elif item:
             flush()
             indent, hang = item[0], " " * len(item[0])
+            content = len(hang)
             paragraph = [line[len(item[0]) :].strip()]
         elif paragraph:
             paragraph.append(line.strip())

@@ -55,6 +55,16 @@ def test_a_raw_assert_is_found_in_every_cell_and_nowhere_else():
         ("Ends. - not a list", "Ends. - not a list"),
         ("$$\nx. Y\n$$ (eq-a)\n\nOne. Two.", "$$\nx. Y\n$$ (eq-a)\n\nOne.\nTwo."),
         ("```python\n# One. Two.\n```", "```python\n# One. Two.\n```"),
+        (
+            "Text:\n\n    a = 1\n    b = 2. * a\n\nOne. Two.",
+            "Text:\n\n    a = 1\n    b = 2. * a\n\nOne.\nTwo.",
+        ),
+        (
+            "- One. Two.\n\n      a = 1\n      b = 2\n\n  So. On.",
+            "- One.\n  Two.\n\n      a = 1\n      b = 2\n\n  So.\n  On.",
+        ),
+        ("1. One.\n   - Two.\n\n     Three. Four.", "1. One.\n   - Two.\n\n     Three.\n     Four."),
+        ("Text\n    that goes on.", "Text that goes on."),
         ("````{prf:theorem} A. B\n:label: thm-a. B\n\nOne. Two.\n````", None),
         ("| a. B | c |\n|---|---|\n# One. Two", "| a. B | c |\n|---|---|\n# One. Two"),
         ("---\ntitle: A. B\n---\n\nOne. Two.", "---\ntitle: A. B\n---\n\nOne.\nTwo."),
