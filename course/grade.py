@@ -28,8 +28,7 @@ from pathlib import Path
 from course import cage, report
 from course.handed_in import entries
 from course.judge import Job
-from course.release import seeds_of
-from course.sources import FOLDER, ROOT, BadSource, available, load
+from course.sources import FOLDER, ROOT, BadSource, available, load, seeds_of
 from course.submission import Limits
 
 RESULTS = ROOT / "_build" / "graded"

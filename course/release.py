@@ -23,11 +23,9 @@ import nbformat
 
 from course import leaks, nbgrader_tool
 from course.pages import code, copy_mathjax, markdown, page
-from course.sources import FOLDER, ROOT, STUBS, BadSource, Cell, available, load
+from course.sources import COURSE, FOLDER, SEEDS, STUBS, BadSource, Cell, available, load, seeds_of
 from scripts.make_notebooks import address, branch, setup_cell
 
-COURSE = ROOT / "_build" / "course"
-SEEDS = "seeds.json"
 #: What a student installs to work at home; Binder and Colab have it, or their first cell gets it.
 REQUIREMENTS = """\
 # pip install -r requirements.txt, then: jupyter lab
@@ -179,12 +177,6 @@ def release(names, folder=FOLDER, seed=None, course=COURSE, nbgrader=None, say=p
     seeds = {**seeds_of(course), **{problem_set.name: problem_set.seed for problem_set in sets}}
     (course / SEEDS).write_text(json.dumps(seeds), encoding="utf-8")
     return sets
-
-
-def seeds_of(course=COURSE):
-    """Return the seed of every set that was released, by name."""
-    path = Path(course) / SEEDS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def main():

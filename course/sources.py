@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import json
 import re
 import symtable
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "assignments"
 NAMES = ("warm_up", "foundations", "race", "renormalization", "bottleneck", "convergence", "alignment")
+#: Where a course is released to, and the file in it that keeps the seeds.
+COURSE, SEEDS = ROOT / "_build" / "course", "seeds.json"
 #: Points of every set.
 TOTAL = 20
 #: What stands where a student has to write.
@@ -200,6 +203,12 @@ def load(name, folder=FOLDER):
 def available(folder=FOLDER):
     """Return the names of the problem sets that exist, in the order of the course."""
     return tuple(name for name in NAMES if (Path(folder) / f"{name}.md").is_file())
+
+
+def seeds_of(course=COURSE):
+    """Return the seed of every set that was released, by name."""
+    path = Path(course) / SEEDS
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def read_cell(cell):

@@ -10,7 +10,7 @@ import pytest
 
 from course import grading, leaks, release
 from course.check import run
-from course.sources import Cell, available, load
+from course.sources import Cell, available, load, seeds_of
 
 SETS = Path(__file__).parent / "sets"
 
@@ -32,7 +32,7 @@ def test_a_student_gets_a_notebook_and_what_to_install_and_a_lecturer_the_soluti
     with zipfile.ZipFile(course / "instructors.zip") as archive:
         assert {"sample.ipynb", "sample.html"} <= set(archive.namelist())
         assert "quince" in archive.read("sample.ipynb").decode()
-    assert release.seeds_of(course) == {"sample": 7}
+    assert seeds_of(course) == {"sample": 7}
 
 
 def test_the_notebook_that_a_student_gets_earns_nothing_and_is_complete(course, sample):
