@@ -26,7 +26,11 @@ def described(doctree):
 def _add(app, pagename, templatename, context, doctree):
     if doctree is None:
         return
-    words = {"og:title": app.env.titles[pagename].astext(), "og:type": "article", "og:site_name": app.config.html_title}
+    words = {
+        "og:title": app.env.titles[pagename].astext(),
+        "og:type": "article",
+        "og:site_name": app.config.html_title,
+    }
     tags = [f'<meta property="{name}" content="{escape(text, quote=True)}">' for name, text in words.items()]
     if text := escape(described(doctree), quote=True):
         tags += [
