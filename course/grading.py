@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import nbformat
 
 from course import alarm, wire
-from course.sources import QUESTION, SEED, defined, used
+from course.sources import QUESTION, SEED, STUBS, defined, used
 from course.submission import Ended, Failed, Function
 
+#: Bytes that a notebook may have.
+LARGEST = 20 * 2**20
 #: Characters of a reason that are shown.
 REASON = 300
 
@@ -56,7 +58,7 @@ class NotANotebook(ValueError):
     """A file is no notebook."""
 
 
-def read(path, most=20 * 2**20):
+def read(path, most=LARGEST):
     """Return a notebook as handed in.
 
     Parameters
@@ -88,7 +90,8 @@ def hand_in(problem_set, notebook):
     """Put a student's notebook beside the source.
 
     Cells run in the order in which they stand in the notebook, those that the student added too. Locked cells come
-    from the source, also where the notebook has lost them.
+    from the source, also where the notebook has lost them. Text that the student added right below or above the cell
+    for an answer is part of the answer.
 
     Parameters
     ----------
@@ -101,17 +104,17 @@ def hand_in(problem_set, notebook):
     -------
     HandIn
     """
-    known, cells, answers, notes, seen = problem_set.by_id, [], {}, [], set()
-    for cell in notebook.cells:
-        told = cell.metadata.get("nbgrader", {})
-        grade_id = told.get("grade_id") if isinstance(told, dict) else None
-        source = known.get(grade_id) if isinstance(grade_id, str) else None
+    cells, answers, notes, seen, beside = [], {}, [], set(), []
+    sources = [source_of(problem_set, cell) for cell in notebook.cells]
+    handed_out = {"", *(cell.text.strip() for cell in problem_set.for_students().cells)}
+    for number, (cell, source) in enumerate(zip(notebook.cells, sources, strict=True)):
+        grade_id = None if source is None else source.grade_id
         if source is not None and source.grade_id in seen and not source.locked:
             notes.append(f"the cell {grade_id!r} stands more than once")
         repeated = source is not None and source.grade_id in seen
         seen.add(grade_id if source is not None else None)
         if source is not None and source.by_hand:
-            answers[grade_id] = "\n\n".join(filter(None, [answers.get(grade_id), cell.source]))
+            answers.setdefault(grade_id, []).append(cell.source)
         elif source is not None and source.locked:
             if source.kind == "code" and not source.is_test and not repeated:
                 cells.append((grade_id, source.text))
@@ -121,12 +124,38 @@ def hand_in(problem_set, notebook):
                     )
         elif cell.cell_type == "code":
             cells.append((grade_id if source else f"added cell {len(cells) + 1}", cell.source))
+        elif source is None and cell.cell_type == "markdown" and cell.source.strip() not in handed_out:
+            above = next(filter(None, reversed(sources[:number])), None)
+            below = next(filter(None, sources[number:]), None)
+            near = [s for s in (above, below) if s is not None and s.by_hand]
+            if near:
+                answers.setdefault(near[0].grade_id, []).append(cell.source)
+            else:
+                beside.append("the beginning" if above is None else repr(above.grade_id))
     lost = [cell for cell in problem_set.cells if cell.grade_id and cell.grade_id not in seen]
     given = [(c.grade_id, c.text) for c in lost if c.locked and c.kind == "code" and not c.is_test]
     names = [cell.grade_id for cell in lost if cell.solution]
     if names:
         notes.append("no answer cell " + ", ".join(map(repr, names)))
+    if beside:
+        notes.append(
+            f"text was added after {', '.join(dict.fromkeys(beside))}: it belongs to no answer, so look at it"
+        )
+    answers = {name: joined(texts) for name, texts in answers.items()}
     return HandIn(tuple(given + cells), answers, tuple(notes))
+
+
+def source_of(problem_set, cell):
+    """Return the cell of the source that a cell of a notebook comes from, ``None`` where the student made it."""
+    told = cell.metadata.get("nbgrader", {})
+    grade_id = told.get("grade_id") if isinstance(told, dict) else None
+    return problem_set.by_id.get(grade_id) if isinstance(grade_id, str) else None
+
+
+def joined(texts):
+    """Return what was written for an answer, without the stub where there is more than it."""
+    written = [text for text in texts if text.strip() not in ("", STUBS["markdown"])]
+    return "\n\n".join(written or texts[:1])
 
 
 def complete(problem_set, replaced=None):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 
+from course.grading import LARGEST
 from course.sources import NAMES
 
 #: What Moodle and Canvas add to a student's name.
@@ -134,6 +135,8 @@ def classified(student, path, sets, wanted):
 def kind_of(path, sets):
     """Return the set of a notebook, by the names of its cells and else by its own name; empty if unknown."""
     try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError("too large to be read")
         cells = nbformat.reads(path.read_bytes().decode("utf-8-sig"), as_version=4).cells
         ids = {str(cell.metadata["nbgrader"]["grade_id"]) for cell in cells if "nbgrader" in cell.metadata}
     except Exception:  # a file that is no notebook is found out, and said, where it is graded

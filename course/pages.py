@@ -6,13 +6,15 @@ import shutil
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #ccc; }
-td.number { text-align: right; white-space: nowrap; }
+td { overflow-wrap: anywhere; }
+td.number { text-align: right; min-width: 5em; }
 .answer, .rubric, .solution { border-left: 4px solid #0072b2; padding-left: 1rem; }
 .rubric, .solution { border-color: #e69f00; }
 pre { overflow-x: auto; background: #f4f4f4; padding: .5rem; }
@@ -48,9 +50,10 @@ def page(title, body, mathjax=""):
 
 
 def markdown(text):
-    """Return text as HTML; HTML in it is shown as it was written, and pictures are left out."""
+    """Return text as HTML, with the formulas that Jupyter shows; HTML stays as written, pictures are left out."""
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    return renderer.use(dollarmath_plugin, renderer=formula, allow_space=False).render(text)
+    renderer.use(dollarmath_plugin, renderer=formula, double_inline=True)
+    return renderer.use(amsmath_plugin, renderer=html.escape).render(text)
 
 
 def formula(text, options):

@@ -13,6 +13,12 @@ from course.sources import STUBS
 
 #: Columns of the table in which a person enters points.
 BY_HAND = ("student", "question", "cell", "out of", "points", "comment", "answer", "why")
+#: What is said of an answer that is the stub still, which earns nothing unless a person enters something else.
+UNANSWERED = "not answered"
+#: What is said of points for somebody who is not in the folder that was graded last.
+ABSENT = "no hand-in of this student in the folder that was graded last"
+#: A picture in Markdown or HTML.
+PICTURE = re.compile(r"!\[[^\]]*\]\(|<img\b", re.I)
 
 
 def digest(text):
@@ -28,7 +34,8 @@ def shown(points):
 class ByHand:
     """The table in which a person enters points: kept from run to run.
 
-    Points entered for an answer that has changed since are taken out again, and the row says what they were.
+    Points entered for an answer that has changed since are taken out again, and the row says what they were. Rows
+    with points for students who are not in the folder this time stay.
 
     Parameters
     ----------
@@ -39,12 +46,18 @@ class ByHand:
     def __init__(self, path):
         self.path, self.entered = path, {}
         if path.is_file():
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                text = file.read()
-            for row in csv.DictReader(
-                io.StringIO(text), delimiter=";" if ";" in text.split("\n")[0] else ","
-            ):
-                self.entered[row["student"].removeprefix("'"), row["cell"]] = row
+            text = read_text(path)
+            head = text.split("\n")[0]
+            delimiter = next((mark for mark in ";\t" if mark in head), ",")
+            table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
+            if missing := [name for name in BY_HAND if name not in (table.fieldnames or ())]:
+                raise ValueError(
+                    f"{path} has lost the column {missing[0]!r}; its first line was {head.strip()!r}"
+                )
+            for row in table:
+                row = {name: row[name] for name in BY_HAND}
+                row["student"] = as_it_was(row["student"])
+                self.entered[row["student"], row["cell"]] = row
 
     def row(self, student, question, cell, answer, why):
         """Return the row of one answer, with what a person has entered for it."""
@@ -52,12 +65,36 @@ class ByHand:
         row = dict.fromkeys(BY_HAND, "")
         row |= {"student": student, "question": question, "cell": cell.grade_id, "out of": shown(cell.points)}
         row |= {"answer": digest(answer), "why": why}
-        if old.get("points", "").strip():
+        if why == UNANSWERED:
+            row["points"] = "0"
+        if has_points(old):
             if old.get("answer") == row["answer"]:
                 row |= {"points": old["points"].strip(), "comment": old["comment"]}
             else:
                 row["comment"] = f"the answer has changed; it had {old['points']}: {old['comment']}"
         return row
+
+    def others(self, rows):
+        """Return the rows with points that belong to none of the answers of this run."""
+        now = {(row["student"], row["cell"]) for row in rows}
+        return [
+            row | {"why": ABSENT} for key, row in self.entered.items() if key not in now and has_points(row)
+        ]
+
+
+def has_points(row):
+    """Whether a person has entered points in a row; the zero of an answer that was not given is nobody's."""
+    nobodys = row.get("why") == UNANSWERED and (row["points"].strip(), row["comment"].strip()) == ("0", "")
+    return bool(row.get("points", "").strip()) and not nobodys
+
+
+def read_text(path):
+    """Return a table's text, in UTF-8 as it was written or in the code page in which a Windows spreadsheet saves."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
 
 
 def points_of(row):
@@ -116,7 +153,9 @@ def write(problem_set, results, folder):
         )
         attention += [f"{entry.student}: {text}" for text in remarks(result)]
     write_csv(folder / "points.csv", points)
-    write_csv(folder / "by_hand.csv", rows)
+    others = table.others(rows)
+    attention += [f"{name}: {ABSENT}" for name in dict.fromkeys(row["student"] for row in others)]
+    write_csv(folder / "by_hand.csv", rows + others)
     copy_mathjax(folder)
     (folder / "by_hand.html").write_text(answers_page(problem_set, rows, results), encoding="utf-8")
     (folder / "attention.txt").write_text("".join(f"{line}\n" for line in attention), encoding="utf-8")
@@ -129,7 +168,9 @@ def open_reason(cell, result):
     text = result["answers"].get(cell.grade_id)
     if text is None:
         return "the answer cell is missing: look whether it stands elsewhere in the notebook"
-    return "not answered" if is_empty(text) else ""
+    if is_empty(text):
+        return UNANSWERED
+    return "there is a picture in the answer: see it in the notebook" if PICTURE.search(text) else ""
 
 
 def is_empty(text):
@@ -180,6 +221,11 @@ def write_csv(path, rows):
 def harmless(value):
     """Return a cell's text so that a spreadsheet takes it for text."""
     return f"'{value}" if value[:1] in ("=", "+", "@", "\t") or re.match(r"-\D", value) else value
+
+
+def as_it_was(value):
+    """Return the text that :func:`harmless` made harmless."""
+    return value[1:] if value[:1] == "'" and harmless(value[1:]) == value else value
 
 
 def feedback(problem_set, entry, result, by_hand):

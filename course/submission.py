@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from course import wire
 from course.sources import ROOT
 
-#: Names of Python's own errors that a student's function may be asked to raise.
+#: Names of Python's own errors that a student's function may be asked to raise. None of those that end a loop: raised
+#: in the middle of a test, it would pass over what is left of it.
 ERRORS = {
     name: kind
     for name, kind in vars(builtins).items()
-    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, Warning)
+    if isinstance(kind, type)
+    and issubclass(kind, Exception)
+    and not issubclass(kind, Warning | StopIteration | StopAsyncIteration)
 }
 #: Seconds that a process is given beyond its own alarm before it is ended from outside.
 GRACE = 3

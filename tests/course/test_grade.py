@@ -11,7 +11,8 @@ import nbformat
 import pytest
 
 from course import cage, grade, report
-from course.sources import ROOT
+from course.pages import markdown
+from course.sources import ROOT, STUBS
 from course.submission import Limits, Submission
 
 SETS = Path(__file__).parent / "sets"
@@ -204,6 +205,94 @@ def test_points_entered_by_hand_are_counted_and_kept_until_the_answer_changes(sa
     row = rows_of(to / "sample" / "points.csv")["ada"]
     assert (row["by hand"], row["open"], row["total"]) == ("5.5", "1", "")
     assert "it had 3: no order" in (to / "sample" / "by_hand.csv").read_text()
+
+
+def graded_by_hand(sample, tmp_path, name="ada", replaced=None):
+    """Grade one submission with two answers, and return the folders and the table for points by hand."""
+    folder, to = tmp_path / "submissions", tmp_path / "graded"
+    folder.mkdir(exist_ok=True)
+    answers = {"norm-proof": "By $\\sum$.", "meaning": "It doubles.", **(replaced or {})}
+    (folder / f"{name}.ipynb").write_text(notebook(sample, answers))
+    grade.run(folder, grader(sample, None, to), say=str)
+    return folder, to, to / "sample" / "by_hand.csv"
+
+
+def test_a_table_saved_in_a_code_page_of_windows_keeps_points_and_names(sample, tmp_path):
+    folder, to, table = graded_by_hand(sample, tmp_path, "Zoë Müller")
+    enter(table, {"norm-proof": ("3", "für heute"), "meaning": ("5", "")})
+    table.write_bytes(table.read_text(encoding="utf-8-sig").encode("cp1252"))
+    grade.run(folder, grader(sample, None, to), say=str)
+    assert rows_of(to / "sample" / "points.csv")["Zoë Müller"]["total"] == "18"
+    assert "für heute" in table.read_text(encoding="utf-8-sig")
+
+
+def test_a_table_that_lost_a_column_is_refused_with_its_name_and_left_alone(sample, tmp_path):
+    folder, to, table = graded_by_hand(sample, tmp_path)
+    table.write_text(spoilt := table.read_text(encoding="utf-8-sig").replace("comment", "remark"))
+    with pytest.raises(ValueError, match="by_hand.csv has lost the column 'comment'"):
+        grade.run(folder, grader(sample, None, to), say=str)
+    assert table.read_text() == spoilt
+
+
+def test_an_answer_that_was_not_given_is_no_work_for_a_person(sample, tmp_path):
+    stub = STUBS["markdown"]
+    folder, to, table = graded_by_hand(sample, tmp_path, replaced={"norm-proof": stub, "meaning": stub})
+    row = rows_of(to / "sample" / "points.csv")["ada"]
+    assert (row["by hand"], row["open"], row["total"]) == ("0", "0", "10")
+    graded_by_hand(sample, tmp_path)
+    row = rows_of(to / "sample" / "points.csv")["ada"]
+    assert (row["by hand"], row["open"], row["total"]) == ("", "2", "")
+    assert "has changed" not in table.read_text()
+
+
+def test_nobody_gets_points_by_a_name_like_that_of_another(sample, tmp_path):
+    graded_by_hand(sample, tmp_path, "'ada")
+    folder, to, table = graded_by_hand(sample, tmp_path, "=ada")
+    folder, to, table = graded_by_hand(sample, tmp_path)
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["points"] = {"'ada": "4", "'=ada": "3", "ada": "1"}[row["student"]]
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    grade.run(folder, grader(sample, None, to), say=str)
+    points = {name: row["by hand"] for name, row in rows_of(to / "sample" / "points.csv").items()}
+    assert points == {"'ada": "8", "'=ada": "6", "ada": "2"}
+
+
+def test_points_stay_while_another_folder_is_graded(sample, tmp_path):
+    folder, to, table = graded_by_hand(sample, tmp_path)
+    enter(table, {"norm-proof": ("3", "no order"), "meaning": ("5", "")})
+    late = tmp_path / "late"
+    late.mkdir()
+    (late / "ben.ipynb").write_text(notebook(sample))
+    grade.run(late, grader(sample, None, to), say=str)
+    assert list(rows_of(to / "sample" / "points.csv")) == ["ben"]
+    assert report.ABSENT in (to / "sample" / "attention.txt").read_text()
+    grade.run(folder, grader(sample, None, to), say=str)
+    assert rows_of(to / "sample" / "points.csv")["ada"]["total"] == "18"
+
+
+def test_a_picture_in_an_answer_is_pointed_out(sample, tmp_path):
+    answers = {"norm-proof": "See ![page](attachment:page.jpg)", "meaning": "No, $n!=(a)$."}
+    *_, table = graded_by_hand(sample, tmp_path, replaced=answers)
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        why = {row["cell"]: row["why"] for row in csv.DictReader(file)}
+    assert "picture" in why["norm-proof"] and why["meaning"] == ""
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("The flow\n$$\na_1 < b_1\n$$\nends.", "\\[a_1 &lt; b_1\\]"),
+        ("The flow $$a_1*b_1*c$$ ends.", "\\[a_1*b_1*c\\]"),
+        ("\\begin{align}\na_1 &= b \\\\\nc_1 &< d\n\\end{align}", "a_1 &amp;= b \\\\\nc_1 &amp;&lt; d"),
+    ],
+)
+def test_formulas_reach_the_page_in_each_way_in_which_jupyter_takes_them(text, shown):
+    assert shown in markdown(text) and "$" not in markdown(text)
 
 
 def enter(path, points):

@@ -96,6 +96,26 @@ def test_a_notebook_without_metadata_still_earns_what_its_code_is_worth(sample):
     assert "no answer cell 'norm-proof'" in handed.notes[0]
 
 
+def with_text(sample, after, place):
+    """Return the hand-in of a student's copy in which a cell of text was added below or above another."""
+    notebook = sample.for_students().notebook()
+    at = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells].index(after)
+    notebook.cells.insert(at + place, nbformat.v4.new_markdown_cell("By the trace."))
+    return grading.hand_in(sample, notebook)
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["above", "below"])
+def test_text_in_a_cell_of_its_own_beside_an_answer_is_part_of_it(sample, place):
+    handed = with_text(sample, "norm-proof", place)
+    assert handed.answers["norm-proof"] == "By the trace." and handed.notes == ()
+
+
+def test_text_that_belongs_to_no_answer_is_pointed_out(sample):
+    handed = with_text(sample, "gram", 1)
+    assert "By the trace." not in handed.answers.values()
+    assert handed.notes == ("text was added after 'gram': it belongs to no answer, so look at it",)
+
+
 def test_a_locked_cell_comes_from_the_source_once_wherever_the_student_left_it(sample):
     notebook = sample.notebook()
     seed = next(cell for cell in notebook.cells if cell.source == "SEED = 2026")

@@ -79,6 +79,14 @@ def test_a_notebook_of_another_set_is_not_graded_as_this_one(sample, place):
     assert len(rows) == 1 and rows[0].name == "race" and rows[0].fault
 
 
+def test_a_file_too_large_for_a_notebook_is_not_read(sample, place):
+    folder = place("ada/sample.ipynb", text="")
+    with (folder / "ada" / "sample.ipynb").open("wb") as file:
+        file.truncate(2**36)
+    ((student, name, _, fault),) = found(sample, folder)
+    assert (student, name, fault) == ("ada", "sample", "")
+
+
 @pytest.mark.parametrize("name", ["nowhere", "."])
 def test_no_folder_and_an_empty_one_say_so(sample, tmp_path, name):
     with pytest.raises(ValueError, match="there is no folder|is empty"):

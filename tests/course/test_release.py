@@ -28,6 +28,10 @@ def test_a_student_gets_a_notebook_and_what_to_install_and_a_lecturer_the_soluti
         assert sorted(archive.namelist()) == ["requirements.txt", "sample.ipynb"]
         notebook = nbformat.reads(archive.read("sample.ipynb").decode(), as_version=4)
         assert b"gdln[train] @ git+" in archive.read("requirements.txt")
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o644}
+        assert all(
+            entry.compress_size < entry.file_size or entry.file_size < 200 for entry in archive.infolist()
+        )
     assert any(cell.source == "SEED = 7" for cell in notebook.cells)
     with zipfile.ZipFile(course / "instructors.zip") as archive:
         assert {"sample.ipynb", "sample.html"} <= set(archive.namelist())

@@ -37,6 +37,13 @@ def test_an_error_arrives_with_its_kind_and_message():
         assert isinstance(caught.value, Failed) and "no such mode" in caught.value.args[0]
 
 
+def test_an_error_that_ends_loops_does_not_end_those_of_a_test():
+    with opened("def f(x): raise StopIteration('enough')") as submission:
+        submission.run()
+        with pytest.raises(Failed, match="StopIteration: enough"):
+            list(map(Function(submission, "f"), [1.0, 2.0]))
+
+
 DEAF = "import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN)"
 
 
