@@ -1,7 +1,8 @@
-"""Stop code that takes too long, from inside its own process."""
+"""Stop code that takes too long or too much, from inside its own process."""
 
+import resource
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class TooLong(BaseException):
@@ -25,3 +26,11 @@ def limit(seconds):
         on[0] = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def lower(which, most):
+    """Lower one of the limits of :mod:`resource` for this process and its children, where the system has it."""
+    hard = resource.getrlimit(which)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(which, (most, most))

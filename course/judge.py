@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from course import grading
+from course import alarm, grading
 from course.cage import Cage
 from course.sources import load
 from course.submission import CannotStart, Limits, Submission, bare
@@ -84,7 +84,7 @@ def judge(job):
 
 def main():
     """Read a job, keep standard output for the result, and judge."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    alarm.lower(resource.RLIMIT_AS, MEMORY * 2**20)
     job = read_job(sys.stdin.read())
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a test may print

@@ -150,7 +150,7 @@ def fork(run, seconds):
         silent = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(silent, stream)
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY * 2**20,) * 2)
+        alarm.lower(resource.RLIMIT_AS, MEMORY * 2**20)
         # Code that swallows the alarm, or does not come back from a library, is ended by the second.
         signal.setitimer(signal.ITIMER_PROF, 2 * seconds + 10)
         with alarm.limit(seconds):

@@ -12,7 +12,6 @@ import resource
 import signal
 import sys
 import traceback
-from contextlib import suppress
 
 from course import alarm, wire
 
@@ -105,15 +104,11 @@ def restrict(megabytes, processes, file_megabytes):
         resource.RLIMIT_AS: megabytes * 2**20,
         resource.RLIMIT_NPROC: processes,
         resource.RLIMIT_FSIZE: file_megabytes * 2**20,
-        resource.RLIMIT_CORE: 1,
     }
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for which, most in wanted.items():
         if most:
-            most = 0 if which == resource.RLIMIT_CORE else most
-            hard = resource.getrlimit(which)[1]
-            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            with suppress(ValueError, OSError):  # not every system has every limit
-                resource.setrlimit(which, (most, most))
+            alarm.lower(which, most)
 
 
 def main():
