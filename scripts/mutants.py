@@ -131,20 +131,16 @@ def mutants(text):
 
 def files_of_tests(module):
     """Return the files of tests that hold a module: its own first, then those of its part that name it."""
-    from tests.test_floors import TESTED_WITH
-
     place = Path(*module.split("."))
     folder = ROOT / "tests" / place.parent
-    names = dict.fromkeys([module, TESTED_WITH.get(module, module)])
-    own = [ROOT / "tests" / Path(*name.split(".")[:-1]) / f"test_{name.split('.')[-1]}.py" for name in names]
+    own = folder / f"test_{place.name}.py"
     examples = (ROOT / "gdln" / place).with_suffix(".py")  # of its docstrings
-    last = module.split(".")[-1]
     shared = [
         path
         for path in (sorted(folder.glob("test_*.py")) if "." in module else [])
-        if re.search(rf"^(from|import) gdln.*\b{last}\b", path.read_text(), re.M)
+        if re.search(rf"^(from|import) gdln.*\b{place.name}\b", path.read_text(), re.M)
     ]
-    return [path for path in dict.fromkeys([*own, examples, *shared]) if path.is_file()]
+    return [path for path in dict.fromkeys([own, examples, *shared]) if path.is_file()]
 
 
 def changed_modules(commit):

@@ -27,18 +27,6 @@ TORCH = {"race.pathways", "renormalization.langevin"} | {
     f"alignment.{name}"
     for name in ("rules", "perceptrons", "convolutional", "recurrent", "routing", "experiments")
 }
-#: Modules whose tests stand in another module's file, because one fixture or one identity holds both.
-TESTED_WITH = {
-    # the rules act on perceptrons, and are tested through them
-    "alignment.perceptrons": "alignment.rules",
-    # runs the theory and the rules on digits
-    "alignment.experiments": "alignment.theory_meets_simulation",
-    # the dynamics starts from the draws of the architecture
-    "bottleneck.dynamics": "bottleneck.architecture",
-    # the action, its minimiser and the kernels it acts on
-    "renormalization.descent": "renormalization.saddle",
-    "renormalization.kernels": "renormalization.saddle",
-}
 
 
 def name_of(path):
@@ -158,12 +146,7 @@ def test_every_module_has_a_file_of_tests():
         ".".join(path.relative_to(ROOT / "tests").parts).removesuffix(".py").replace("test_", "")
         for path in (ROOT / "tests").rglob("test_*.py")
     }
-    assert set(TESTED_WITH) <= MODULES, f"no such modules: {sorted(set(TESTED_WITH) - MODULES)}"
-    own = set(TESTED_WITH) & tests
-    assert not own, f"these have a file of their own: take them off the list: {sorted(own)}"
-    for module, other in TESTED_WITH.items():
-        assert other in tests, f"{module} is said to be tested with {other}"
-    missing = MODULES - tests - set(TESTED_WITH)
+    missing = MODULES - tests
     assert not missing, f"no tests for {sorted(missing)}"
 
 

@@ -132,6 +132,14 @@ def test_steps_are_whole_and_a_step_at_the_limit_is_refused(rng):
     np.testing.assert_allclose(end[0], end[1], atol=1e-6)
 
 
+def test_descent_on_a_kernel_that_stands_still_is_the_closed_form_at_whole_steps(rng):
+    X, X_test, Y = data(rng, 12, 4, 6)
+    train, test, _ = three(FullyConnected(1), X, X_test)
+    run = function_space.frozen(train.ntk, Y, lr=0.5, n_steps=9, test_kernel=test.ntk)
+    closed = function_space.gradient_flow(train, test, Y, run.steps, lr=0.5)
+    np.testing.assert_allclose(run.test_outputs, closed.mean, atol=1e-12)
+
+
 def test_kernels_of_two_processes_are_refused(rng):
     X, X_test, Y = data(rng, 12, 3, 4)
     train, test, prior = three(FullyConnected(1, "erf"), X, X_test)
