@@ -14,7 +14,7 @@ from gdln.alignment.rules import need_floats, need_targets
 from gdln.nets.mlp import need_floating
 
 RULES = ("backprop", "align_ada", "align_zero", "align_prop", "feedback", "readout")
-EPS = 1e-6
+EPS = 1e-6  # added to the variance of a channel before its root is taken, as in the published code
 
 
 class ConvolutionalNets:

@@ -129,8 +129,7 @@ def integrated_error(t, ntk, e0, n_samples=None):
     n = len(e0) if n_samples is None else checks.count("n_samples", n_samples)
     values, vectors = spectrum.eigenvalues_and_vectors("ntk", ntk)
     x = values * t / n
-    small = x < 1e-12
-    weight = np.where(small, 1.0, -np.expm1(-x) / np.where(small, 1.0, x))
+    weight = np.divide(-np.expm1(-x), x, out=np.ones_like(x), where=x > 0)
     return t * vectors @ (weight[:, None] * (vectors.T @ e0))
 
 

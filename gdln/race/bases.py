@@ -29,6 +29,7 @@ from gdln.race.graph import Correlations
 
 LEVELS = 10.0 ** -np.arange(1, 11)  # sizes of the gaps to cut at, relative to the norm of a block
 ROUNDING = 1e-13  # of a measured correlation, relative to its Cauchy-Schwarz bound
+DIGITS = 12  # known of a sum over paths of such correlations, relative to the strongest mode: one less than of each
 AGREE, SAME_NODE, DRIVE, OTHER = range(4)  # kinds of blocks, in the order in which they fix signs
 
 
@@ -119,8 +120,8 @@ def diagonalise(statistics):
     whole = np.array([bases[a].any(axis=0) & bases[b].any(axis=0) for a, b in zip(first, last, strict=True)])
     S, D = S * whole, D * (whole[pairs[:, 0]] & whole[pairs[:, 1]])
     drive, brake = (_relative(np.abs(x).sum(axis=0)) for x in (S, D))
-    order = np.lexsort((-brake, -drive.round(12)))
-    order = order[np.maximum(drive, brake)[order] > 1e-12]
+    order = np.lexsort((-brake, -drive.round(DIGITS)))
+    order = order[np.maximum(drive, brake)[order] > 10.0**-DIGITS]
     inputs = {e: bases["in", e][:, order] for _, e in dict.fromkeys(first)}
     outputs = {e: bases["out", e][:, order] for _, e in dict.fromkeys(last)}
     residual = float(np.sqrt(np.divide(missed, total, out=np.zeros(2), where=total > 0).max()))

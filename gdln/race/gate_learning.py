@@ -165,7 +165,8 @@ def simulate_blocks(
         if step % record_every == 0:
             loss = (error**2).sum(axis=(-2, -1)) / (target**2).sum(axis=(-2, -1))
             overlap = np.einsum("spij,skij->spk", W, teachers)
-            length = np.maximum(np.linalg.norm(W, axis=(-2, -1)), 1e-300)
+            # weights of zero have no direction, and overlap zero with anything
+            length = np.maximum(np.linalg.norm(W, axis=(-2, -1)), np.finfo(float).tiny)
             records.append((step * lr, c.copy(), loss, overlap / length[..., None] / size[:, None], block))
         push = np.einsum("spij,sij->sp", W, error) / n - _regulariser_slope(c, strength)
         W += lr / tau_w * c[..., None, None] * error[:, None]

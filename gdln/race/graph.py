@@ -235,6 +235,7 @@ class Correlations:
             value = _matrix(value, (graph.widths[s_j], graph.widths[s_p]), f"xx[{j}, {p}]")
             for key, matrix in (((j, p), value), ((p, j), value.T)):
                 other = xx.setdefault(key, matrix)
+                # both may be averages summed in another order: a million terms, each rounded to 1e-16
                 if np.abs(other - matrix).max() > 1e-10 * np.abs(matrix).max():
                     raise ValueError(f"xx[{j}, {p}] must be the transpose of xx[{p}, {j}]")
         object.__setattr__(self, "yx", yx)

@@ -16,6 +16,11 @@ from gdln.data import images, tasks
 from gdln.nets.mlp import initial_weights
 from gdln.nets.training import minibatches
 
+CLEARED_EVERY = 100  # steps between two looks for momentum that fades, which costs as much as a step
+# Momentum below this is nothing beside a weight, of which float32 knows seven digits. At 0.9 a step, the hundred steps
+# to the next look leave 3e-30 of it, far from the denormal numbers below 1e-38, with which arithmetic is slow.
+FADED = 1e-25
+
 
 class PathwayNetwork(nn.Module):
     r"""Encoders, one shared hidden layer and decoders; the route :math:`(i, j)` is their composition.
@@ -327,8 +332,8 @@ def train(
             with torch.no_grad():
                 for p, v, g in zip(parameters, velocity, gradients, strict=True):
                     p.sub_(v.mul_(momentum).add_(g), alpha=lr)
-                    if i % 100 == 0:  # rare pixels: their momentum must not become denormal
-                        v[v.abs() < 1e-25] = 0.0
+                    if i % CLEARED_EVERY == 0:  # rare pixels: their momentum must not become denormal
+                        v[v.abs() < FADED] = 0.0
         if not math.isfinite(total):
             raise checks.Diverged(
                 f"training diverged in epoch {epoch}: loss {total / len(batches):.3g} with lr={lr}; try a smaller one",

@@ -12,6 +12,10 @@ import numpy as np
 from gdln import checks
 from gdln.data.tasks import RoutingTask
 
+# A singular value of the data above this fraction of the largest is a mode; below it is rounding: an average over n
+# items is known to n times 2e-16, which for thousands of items is still less.
+SEEN = 1e-12
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -140,7 +144,7 @@ def decoupled_weights(task, width, b0, rng):
     checks.need(task.sigma_yx.any(), "task", "at least one mode", task.sigma_yx)
     checks.generator("rng", rng)
     U, s, Vt = np.linalg.svd(task.sigma_yx, full_matrices=False)
-    rank = int((s > 1e-12 * s[0]).sum())
+    rank = int((s > SEEN * s[0]).sum())
     width = checks.count("width", width, least=rank)
     R1, R2 = (np.linalg.qr(rng.standard_normal((width, rank)))[0] for _ in range(2))
     n_in, n_out = task.mask.shape
@@ -163,12 +167,12 @@ def epoch_time(task, lr):
     task : gdln.data.tasks.RoutingTask
         Gives the routes.
     lr : float
-        Step :math:`\lambda`.
+        Their step :math:`\lambda`, which multiplies the gradient of the summed loss and is no time yet.
 
     Returns
     -------
-    lr : float
-        In units of :math:`\tau`.
+    time : float
+        :math:`\Delta t` in units of :math:`\tau`, which is the ``lr`` of :func:`simulate`: it steps on the mean loss.
 
     Raises
     ------
@@ -232,7 +236,7 @@ def mirrored(weights, task):
     A = weights.encoders.transpose(0, 2, 1, 3).reshape(S, H, M * n_in)
     total = _blocks(_stack_rows(weights.decoders) @ weights.shared @ A, weights)
     U, s, Vt = np.linalg.svd(np.linalg.lstsq(task.X, task.Y, rcond=None)[0].T, full_matrices=False)
-    rank = int((s > 1e-12 * s[0]).sum())
+    rank = int((s > SEEN * s[0]).sum())
     if rank > H:
         raise ValueError(f"need width >= {rank}, the rank of the target, got {H}")
     return np.linalg.slogdet(U[:, :rank].T @ total @ Vt[:rank].T).sign < 0
@@ -316,9 +320,9 @@ def simulate(weights, task, lr, n_steps, record_every=1, singular_values=False):
     C, W = _stack_rows(weights.decoders), weights.shared
     share = np.kron(task.mask.T / task.mask.sum(), np.ones((n_out, n_in)))
     target = share * np.tile(task.sigma_yx, task.mask.T.shape)
-    identity = np.allclose(
-        task.sigma_x, task.sigma_x[0, 0] * np.eye(n_in), rtol=0, atol=4e-15 * task.sigma_x[0, 0]
-    )
+    # an average over n items is known to n roundings of its Cauchy-Schwarz bound, here the diagonal
+    known = len(task.X) * np.finfo(float).eps * task.sigma_x[0, 0]
+    identity = np.allclose(task.sigma_x, task.sigma_x[0, 0] * np.eye(n_in), rtol=0, atol=known)
     scale = task.sigma_x[0, 0] * share if identity else None
     mask, steps, errors, spectra = task.mask, [], [], []
     for step in range(n_steps + 1):

@@ -79,6 +79,12 @@ def test_integrated_error_grows_with_time_where_the_kernel_is_blind_and_saturate
     assert np.allclose(theory.integrated_error(0.0, np.diag([0.0, 1.0]), np.ones((2, 1))), 0)
 
 
+@pytest.mark.parametrize("x", [1e-300, 1e-17, 1e-13, 1e-12, 1e-10])
+def test_what_is_hardly_learnt_integrates_to_all_digits(x):
+    # t (1 - e^-x) / x = t (1 - x/2 + ...): the next term is below rounding
+    assert theory.integrated_error(x, [[1.0]], [[1.0]])[0, 0] == pytest.approx(x * (1 - x / 2), rel=3e-16)
+
+
 def test_prediction_is_exact_for_a_linear_model():
     X, W = inputs(), weights([5, 2])
     Y, W1 = inputs(6, 2, 9), W[0].copy()
