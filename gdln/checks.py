@@ -163,7 +163,8 @@ def described(value):
     """
     if value is None:
         return "None"
-    shape = getattr(value, "shape", None)
+    # a class has descriptors where its objects have values
+    shape = None if isinstance(value, type) else getattr(value, "shape", None)
     if shape is not None and len(tuple(shape)) > 0:
         kind = "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
         return f"{kind} of shape {tuple(shape)}"
@@ -515,6 +516,113 @@ def torch_generator(name, generator):
             f"{name} needs a torch.Generator such as torch.Generator().manual_seed(0), got {_source(generator)}"
         )
     return generator
+
+
+def torch_dtype(name, dtype):
+    """A type of torch that holds floating-point numbers, as weights are.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    dtype : torch.dtype
+        What came.
+
+    Returns
+    -------
+    dtype : torch.dtype
+        The same object.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else, types of integers and of numpy included.
+
+    Examples
+    --------
+    >>> torch_dtype("dtype", float)
+    Traceback (most recent call last):
+    TypeError: dtype needs a floating-point torch.dtype, got float
+    """
+    kind = type(dtype)
+    if kind.__name__ != "dtype" or not _from_torch(kind) or not dtype.is_floating_point:
+        raise TypeError(f"{name} needs a floating-point torch.dtype, got {described(dtype)}")
+    return dtype
+
+
+def floating(name, tensor):
+    """A torch tensor of floating-point numbers: in one of integers, what is computed would be rounded to its type.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    tensor : torch.Tensor
+        What came.
+
+    Returns
+    -------
+    tensor : torch.Tensor
+        The same object.
+
+    Raises
+    ------
+    TypeError
+        If it is no tensor, or one of other numbers.
+
+    Examples
+    --------
+    >>> floating("weights", [1.0])
+    Traceback (most recent call last):
+    TypeError: weights needs a Tensor, got [1.0]
+    """
+    if not (_from_torch(type(tensor)) and hasattr(tensor, "detach")):
+        raise TypeError(f"{name} needs a Tensor, got {described(tensor)}")
+    if not tensor.is_floating_point():
+        raise TypeError(f"{name} needs floating-point numbers, got elements of type {tensor.dtype}")
+    return tensor
+
+
+def entries(name, given, wanted, what):
+    """A dict with one entry for each of the things it is about, and no other.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    given : dict
+        What came.
+    wanted : iterable
+        Its keys.
+    what : str
+        What they are, as in "input nodes".
+
+    Returns
+    -------
+    given : dict
+        The same object.
+
+    Raises
+    ------
+    TypeError
+        If it is no dict.
+    ValueError
+        If it lacks an entry or has one too many; names them.
+
+    Examples
+    --------
+    >>> entries("inputs", {"a": 1, "c": 2}, ("a", "b"), "input nodes")
+    Traceback (most recent call last):
+    ValueError: inputs needs one entry for each of the input nodes ['a', 'b'], got none for ['b'] and one for ['c']
+    """
+    instance(name, given, dict)
+    wanted = set(wanted)
+    lacking, extra = sorted(wanted - set(given), key=str), sorted(set(given) - wanted, key=str)
+    if lacking or extra:
+        words = [f"{kind} for {keys}" for kind, keys in (("none", lacking), ("one", extra)) if keys]
+        what = f"one entry for each of the {what} {sorted(wanted, key=str)}"
+        raise ValueError(f"{name} needs {what}, got {' and '.join(words)}")
+    return given
 
 
 def instance(name, value, kinds):

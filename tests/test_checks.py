@@ -250,6 +250,49 @@ def test_a_seed_is_no_generator(wrong):
         checks.torch_generator("rng", wrong)
 
 
+def test_only_types_and_tensors_of_torch_with_fractions_are_floating():
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.float16, torch.float32, torch.float64):
+        assert checks.torch_dtype("dtype", dtype) is dtype
+        tensor = torch.ones(2, dtype=dtype)
+        assert checks.floating("weights", tensor) is tensor
+    for wrong in (
+        torch.int64,
+        torch.bool,
+        torch.complex64,
+        float,
+        np.float64,
+        np.dtype(float),
+        "float64",
+        None,
+    ):
+        with pytest.raises(TypeError, match="^dtype needs a floating-point torch.dtype, got"):
+            checks.torch_dtype("dtype", wrong)
+    for wrong in (torch.ones(2, dtype=torch.int64), torch.ones(2, dtype=torch.complex64)):
+        with pytest.raises(
+            TypeError, match="^weights needs floating-point numbers, got elements of type torch"
+        ):
+            checks.floating("weights", wrong)
+    for wrong in (np.ones(2), [1.0], 1.0, None, torch.float64):
+        with pytest.raises(TypeError, match="^weights needs a Tensor, got"):
+            checks.floating("weights", wrong)
+
+
+def test_a_dict_has_one_entry_for_each_and_no_other():
+    given = {"b": 1, "a": 2}
+    assert checks.entries("inputs", given, ("a", "b"), "nodes") is given
+    words = r"^inputs needs one entry for each of the nodes \['a', 'b'\], got "
+    for wrong, came in (
+        ({"a": 1}, r"none for \['b'\]$"),
+        ({**given, 3: 1}, r"one for \[3\]$"),
+        ({"a": 1, "c": 1}, r"none for \['b'\] and one for \['c'\]$"),
+    ):
+        with pytest.raises(ValueError, match=words + came):
+            checks.entries("inputs", wrong, ("a", "b"), "nodes")
+    with pytest.raises(TypeError, match=r"^inputs needs a dict, got \['a', 'b'\]"):
+        checks.entries("inputs", ["a", "b"], ("a", "b"), "nodes")
+
+
 def test_generators_of_numpy_and_torch_do_not_stand_for_each_other():
     torch = pytest.importorskip("torch")
     source = torch.Generator()
@@ -352,6 +395,7 @@ def test_a_run_that_diverges_carries_its_time_or_step_through_a_worker():
         ([1, 2], "[1, 2]"),
         (list(range(1000)), "a list of 1000 elements"),
         (object(), "an object of type object"),
+        (np.float64, "float64"),  # a class, whose shape is none yet
     ],
 )
 def test_values_are_described_in_a_few_words(value, words):

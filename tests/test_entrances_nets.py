@@ -32,7 +32,6 @@ def calls():
             widths=(3, 4, 2), activation="tanh", parametrisation="ntk", gains=(1.0, 2.0), generator=generator,
             bias_gain=0.1, dtype=torch.float64,
         ),
-        mlp.need_floating: dict(name="dtype", dtype=torch.float32),
         mlp.Tap: dict(net=net(), layer=0),
         mlp.upper_part: dict(net=net(), layer=0),
         training.half_squared_error: dict(outputs=X, Y=X + 1),
@@ -50,7 +49,6 @@ def calls():
 #: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
 RIGHT = {
     "mlp.initial_weights": ("gain = -1 passed",),  # a sign
-    "mlp.need_floating": ("name = ",),
     "mlp.MLP": ("bias_gain = None passed", "widths = (3, 3, 3) passed"),
     "mlp.Tap": ("layer = -1 passed",),  # counted from the end
     # by such a loss a run knows that it diverged

@@ -10,8 +10,7 @@ import torch
 from torch.nn import functional
 
 from gdln import checks
-from gdln.alignment.rules import need_floats, need_targets
-from gdln.nets.mlp import need_floating
+from gdln.alignment.rules import need_targets
 
 RULES = ("backprop", "align_ada", "align_zero", "align_prop", "feedback", "readout")
 EPS = 1e-6  # added to the variance of a channel before its root is taken, as in the published code
@@ -59,7 +58,7 @@ class ConvolutionalNets:
         channels, n_outputs = checks.count("channels", channels), checks.count("n_outputs", n_outputs)
         n_seeds, n_inputs = checks.count("n_seeds", n_seeds), checks.count("n_inputs", n_inputs)
         strides = checks.array("strides", strides, ndim=1, dtype=int, least=1).tolist()
-        need_floating("dtype", dtype)
+        checks.torch_dtype("dtype", dtype)
         checks.torch_generator("generator", generator)
         fan_in = [9 * n_inputs] + [9 * channels] * (len(strides) - 1) + [channels]
         fan_out = [channels] * len(strides) + [n_outputs]
@@ -92,10 +91,9 @@ class ConvolutionalNets:
             What every layer makes of them, before the normalisation.
         """
         weights = self.weights if weights is None else weights
-        if x.ndim != 4 or 9 * x.shape[1] != weights[0].shape[2]:
-            raise ValueError(
-                f"x needs shape (batch, {weights[0].shape[2] // 9}, height, width), got {tuple(x.shape)}"
-            )
+        fan_in = weights[0].shape[2]
+        fits = x.ndim == 4 and 9 * x.shape[1] == fan_in
+        checks.need(fits, "x", f"shape (batch, {fan_in // 9}, height, width)", x)
         S, B = len(weights[0]), len(x)
         a = x.to(weights[0].dtype).expand(S, *x.shape)
         pre, z = [], []
@@ -173,7 +171,7 @@ def convolution_gram(change, stride, probes):
     applied : ndarray, shape (batch, n_in, height, width)
         For :func:`gdln.alignment.scores.probe_score`.
     """
-    need_floats("change", checks.instance("change", change, torch.Tensor))
+    checks.floating("change", change)
     patches = change.ndim == 2 and change.numel() > 0 and change.shape[1] % 9 == 0
     checks.need(patches, "change", "shape (n_out, 9 * n_in)", change)
     checks.finite("change", change)

@@ -11,7 +11,7 @@ from gdln import checks
 from gdln.alignment import scores, theory
 from gdln.alignment.rules import Learner, accuracy, need_data, need_stack, train
 from gdln.data import images
-from gdln.nets.mlp import MLP, need_floating
+from gdln.nets.mlp import MLP
 from gdln.nets.training import gradient_descent, minibatches
 
 
@@ -71,7 +71,7 @@ def image_task(image_set, n_train, rng, n_validation=297, n_test=500, *, flat=Tr
     n_validation = checks.count("n_validation", n_validation, least=0, most=len(image_set) - n_train)
     n_test = checks.count("n_test", n_test, least=0, most=len(image_set) - n_train - n_validation)
     flat = checks.flag("flat", flat)
-    need_floating("dtype", dtype)
+    checks.torch_dtype("dtype", dtype)
     train_set, rest = image_set.split(n_train, checks.generator("rng", rng))
     parts = (
         train_set,

@@ -7,7 +7,7 @@ import torch
 
 from gdln import checks
 from gdln.activations import LEAK
-from gdln.alignment.rules import DRAWING, RULES, need_floats, need_targets
+from gdln.alignment.rules import DRAWING, RULES, need_targets
 from gdln.nets.mlp import MLP
 
 #: Slope of each activation as a function of the activity itself.
@@ -55,8 +55,7 @@ class Perceptrons:
     def __init__(self, weights, multipliers, activations):
         self.weights = list(checks.instance("weights", weights, (list, tuple)))
         for W in self.weights:
-            need_floats("weights", checks.instance("weights", W, torch.Tensor))
-            checks.finite("weights", W)
+            checks.finite("weights", checks.floating("weights", W))
         shapes = [tuple(W.shape) for W in self.weights]
         chained = all(len(s) == 3 and 0 not in s and s[0] == shapes[0][0] for s in shapes) and all(
             a[1] == b[2] for a, b in zip(shapes[:-1], shapes[1:], strict=True)
@@ -88,11 +87,10 @@ class Perceptrons:
             If a model is no MLP, has biases, or differs from the first in shape.
         """
         models = list(checks.instance("models", models, Iterable))
+        checks.need(len(models) > 0, "models", "at least one model", models)
         for model in models:
-            if not isinstance(model, MLP) or model.biases is not None:
-                raise ValueError(
-                    f"models needs MLPs without biases, got {type(model).__name__} {model!r:.60}"
-                )
+            fits = isinstance(model, MLP) and model.biases is None
+            checks.need(fits, "models", "MLPs without biases", model)
             if (model.widths, model.activations, model.multipliers) != (
                 models[0].widths,
                 models[0].activations,
@@ -101,8 +99,6 @@ class Perceptrons:
                 raise ValueError(
                     f"models needs networks of one shape, got {models[0].widths} and {model.widths}"
                 )
-        if not models:
-            raise ValueError("models needs at least one model, got none")
         weights = [
             torch.stack([m.weights[l].detach() for m in models]) for l in range(len(models[0].weights))
         ]
@@ -141,8 +137,8 @@ class Perceptrons:
     def activities(self, x, weights=None):
         """Input and activity of every layer, each of shape (n_seeds, batch, width); the output last."""
         weights = self.weights if weights is None else weights
-        if x.shape[-1] != weights[0].shape[2] or x.ndim not in (2, 3):
-            raise ValueError(f"x needs {weights[0].shape[2]} columns, got shape {tuple(x.shape)}")
+        n_in = weights[0].shape[2]
+        checks.need(x.ndim in (2, 3) and x.shape[-1] == n_in, "x", f"{n_in} columns", x)
         a = [x.to(weights[0].dtype).expand(len(weights[0]), *x.shape[-2:])]
         for W, c, name in zip(weights, self.multipliers, self.activations, strict=True):
             z = torch.baddbmm(W.new_zeros(()), a[-1], W.mT, beta=0, alpha=c)

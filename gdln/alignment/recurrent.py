@@ -6,7 +6,6 @@ import torch
 
 from gdln import checks
 from gdln.alignment.rules import need_targets
-from gdln.nets.mlp import need_floating
 
 RULES = (
     "backprop",
@@ -58,7 +57,7 @@ class RecurrentNets:
     def __init__(self, n_inputs, width, n_seeds, *, generator, dtype=torch.float64):
         n_inputs, width = checks.count("n_inputs", n_inputs), checks.count("width", width)
         n_seeds = checks.count("n_seeds", n_seeds)
-        need_floating("dtype", dtype)
+        checks.torch_dtype("dtype", dtype)
         checks.torch_generator("generator", generator)
 
         def draw(*shape):
@@ -72,8 +71,8 @@ class RecurrentNets:
     def states(self, x, weights=None):
         """States of shape (n_seeds, batch, width), one a time, the zero initial state first."""
         w_in, W, b = (self.weights if weights is None else weights)[:3]
-        if x.ndim != 3 or x.shape[2] != w_in.shape[2]:
-            raise ValueError(f"x needs shape (batch, times, {w_in.shape[2]}), got {tuple(x.shape)}")
+        fits = x.ndim == 3 and x.shape[2] == w_in.shape[2]
+        checks.need(fits, "x", f"shape (batch, times, {w_in.shape[2]})", x)
         drive = torch.einsum("btd,snd->tsbn", x.to(W.dtype), w_in) + b
         states = [W.new_zeros(drive.shape[1:])]
         for drive_t in drive:

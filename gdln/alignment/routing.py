@@ -66,8 +66,7 @@ class RoutingNets:
     def activities(self, x, weights=None):
         """Activities after the encoders and after the shared layer, each (n_seeds, M, n, h)."""
         E, S, _ = self.weights if weights is None else weights
-        if x.ndim != 2 or x.shape[1] != E.shape[3]:
-            raise ValueError(f"x needs shape (n, {E.shape[3]}), got {tuple(x.shape)}")
+        checks.need(x.ndim == 2 and x.shape[1] == E.shape[3], "x", f"shape (n, {E.shape[3]})", x)
         first = x.to(E.dtype) @ E.mT
         return first, first @ S.mT[:, None]
 

@@ -188,13 +188,6 @@ def need_data(x, y, names=("x", "y")):
     checks.need(len(x) == len(y), names[1], f"one entry for each of {len(x)} samples of {names[0]}", y)
 
 
-def need_floats(name, *tensors):
-    """Raise a TypeError unless the tensors have a floating type: data are converted to the type of the weights."""
-    for tensor in tensors:
-        if not torch.is_floating_point(tensor):
-            raise TypeError(f"{name} needs floating-point numbers, got elements of type {tensor.dtype}")
-
-
 def fill_gradients(model, learner, x, y):
     """Put a rule's direction into ``.grad`` of a model, so that any torch optimiser can take the step.
 

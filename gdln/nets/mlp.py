@@ -58,7 +58,7 @@ def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.f
         checks.number("gain", gain),
     )
     checks.torch_generator("generator", generator)
-    need_floating("dtype", dtype)
+    checks.torch_dtype("dtype", dtype)
     if parametrisation == "xavier":
         bound = gain * math.sqrt(6 / (n_in + n_out))
         return bound * (2 * torch.rand(n_out, n_in, generator=generator, dtype=dtype) - 1)
@@ -71,12 +71,6 @@ def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.f
     if parametrisation == "standard":
         return W * (gain / math.sqrt(n_in))
     return gain * W if parametrisation == "plain" else W
-
-
-def need_floating(name, dtype):
-    """Raise a TypeError unless a type of torch holds floating-point numbers, as weights are."""
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise TypeError(f"{name} needs a floating-point torch.dtype, got {checks.described(dtype)}")
 
 
 class MLP(nn.Module):
@@ -182,8 +176,7 @@ class MLP(nn.Module):
         all_layers = checks.flag("all_layers", all_layers)
         if x.dtype != self.weights[0].dtype:
             raise TypeError(f"x needs the type of the weights, {self.weights[0].dtype}, got {x.dtype}")
-        if x.shape[-1] != self.widths[0]:
-            raise ValueError(f"x needs {self.widths[0]} columns, got shape {tuple(x.shape)}")
+        checks.need(x.shape[-1] == self.widths[0], "x", f"{self.widths[0]} columns", x)
         layers = []
         for l, W in enumerate(self.weights):
             x = x @ W.mT

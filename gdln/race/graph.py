@@ -285,7 +285,7 @@ def path_product(graph, weights, path):
     path = [checks.choice("path", e, graph.edges) for e in checks.instance("path", path, (list, tuple))]
     joined = all(graph.edges[a][1] == graph.edges[b][0] for a, b in pairwise(path))
     checks.need(path and joined, "path", "edges that follow each other", path)
-    _need_keys("weights", "edges", weights, graph.edges)
+    checks.entries("weights", weights, graph.edges, "edges")
     shapes = {e: (..., *graph.shape(e)) for e in path}
     return _product(
         {e: checks.array(f"weights[{e!r}]", weights[e], shape=s) for e, s in shapes.items()}, path
@@ -417,8 +417,7 @@ def check_gates(graph, gates, n_samples):
 
 def check_weights(graph, weights):
     """Weights of all edges and of no others, each in the shape of its edge; a transposed one is refused."""
-    checks.instance("graph", graph, GatedGraph), checks.instance("weights", weights, dict)
-    _need_keys("weights", "edges", weights, graph.edges)
+    checks.instance("graph", graph, GatedGraph), checks.entries("weights", weights, graph.edges, "edges")
     return {e: checks.array(f"weights[{e!r}]", weights[e], shape=graph.shape(e)) for e in graph.edges}
 
 
@@ -431,8 +430,7 @@ def check_data(graph, inputs, targets):
     checked = []
     for kind, nodes, data in groups:
         name = {"input": "inputs", "output": "targets"}[kind]
-        checks.instance(name, data, dict)
-        _need_keys(name, f"{kind} nodes", data, nodes)
+        checks.entries(name, data, nodes, f"{kind} nodes")
         data = {
             v: checks.array(f"{name}[{v!r}]", x, shape=("n" if n is None else n, graph.widths[v]))
             for v, x in data.items()
@@ -442,16 +440,6 @@ def check_data(graph, inputs, targets):
         checks.need(set(lengths.values()) == {n}, name, f"{n} examples at every node", lengths)
         checked.append(data)
     return checked[0], checked[1] if targets is not None else None, n
-
-
-def _need_keys(name, what, given, wanted):
-    """Refuse a dict that lacks an entry or has one too many."""
-    missing, extra = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted), key=str)
-    if missing or extra:
-        words = [f"{kind} {keys}" for kind, keys in (("lacks", missing), ("has also", extra)) if keys]
-        raise ValueError(
-            f"{name} needs one entry for each of the {what} {sorted(wanted)}; it {' and '.join(words)}"
-        )
 
 
 def _check_path(p, n):

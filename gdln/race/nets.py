@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from gdln import checks
-from gdln.nets.mlp import PARAMETRISATIONS, initial_weights, need_floating
+from gdln.nets.mlp import PARAMETRISATIONS, initial_weights
 from gdln.race.graph import GatedGraph, check_weights
 
 
@@ -51,7 +51,7 @@ class GatedNetwork(nn.Module):
         # those with a multiplier in the formula have no place in a graph
         in_weights = [p for p in PARAMETRISATIONS if p not in ("ntk", "mean_field")]
         checks.choice("parametrisation", parametrisation, in_weights)
-        checks.number("gain", gain), need_floating("dtype", dtype)
+        checks.number("gain", gain), checks.torch_dtype("dtype", dtype)
         if generator is not None or weights is None:
             checks.torch_generator("generator", generator)
         if weights is not None:
@@ -83,12 +83,10 @@ class GatedNetwork(nn.Module):
             One entry per output node.
         """
         gates = {} if gates is None else checks.instance("gates", gates, dict)
-        checks.instance("inputs", inputs, dict)
+        checks.entries("inputs", inputs, self.graph.inputs, "input nodes")
         for name, given in (("inputs", inputs), ("gates", gates)):
             for key, data in given.items():
                 checks.instance(f"{name}[{key!r}]", data, torch.Tensor)
-        if set(inputs) != set(self.graph.inputs):
-            raise ValueError(f"need inputs of nodes {sorted(self.graph.inputs)}, got {sorted(inputs)}")
         h = dict(inputs)
         for node in self.graph.order:
             if node in h:

@@ -85,10 +85,9 @@ class Reduction:
         n_paths = len(checks.instance("graph", self.graph, GatedGraph).paths)
         S, D = (checks.array(name, getattr(self, name), ndim=2, empty=True) for name in ("S", "D"))
         pairs = checks.array("pairs", self.pairs, dtype=int, empty=True)
-        if S.ndim != 2 or len(S) != n_paths:
-            raise ValueError(f"S needs shape (n_paths, n_modes) with {n_paths} paths, got {S.shape}")
-        if pairs.ndim != 2 or pairs.shape[1] != 2 or D.shape != (len(pairs), S.shape[1]):
-            raise ValueError(f"need pairs (n, 2) and D (n, {S.shape[1]}), got {pairs.shape} and {D.shape}")
+        checks.need(len(S) == n_paths, "S", f"shape (n_paths, n_modes) with {n_paths} paths", S)
+        checks.need(pairs.ndim == 2 and pairs.shape[1] == 2, "pairs", "shape (n_pairs, 2)", pairs)
+        checks.need(D.shape == (len(pairs), S.shape[1]), "D", f"shape ({len(pairs)}, {S.shape[1]})", D)
         if self.bases is not None:
             checks.instance("bases", self.bases, Bases)
         for j, p in pairs:

@@ -237,8 +237,7 @@ def mirrored(weights, task):
     total = _blocks(_stack_rows(weights.decoders) @ weights.shared @ A, weights)
     U, s, Vt = np.linalg.svd(np.linalg.lstsq(task.X, task.Y, rcond=None)[0].T, full_matrices=False)
     rank = int((s > SEEN * s[0]).sum())
-    if rank > H:
-        raise ValueError(f"need width >= {rank}, the rank of the target, got {H}")
+    checks.need(rank <= H, "weights", f"a width of at least {rank}, the rank of the target", H)
     return np.linalg.slogdet(U[:, :rank].T @ total @ Vt[:rank].T).sign < 0
 
 
@@ -265,8 +264,8 @@ def code_similarity(weights, task):
     weights = _checked(weights, task)
     codes = weights.encoders @ task.X.T
     norms, M = np.linalg.norm(codes, axis=-2, keepdims=True), codes.shape[1]
-    if M < 2 or not (norms > 0).all():
-        raise ValueError(f"need at least two input domains and codes that are not zero, got {M} domains")
+    checks.need(M > 1, "weights", "at least two input domains", M)
+    checks.need((norms > 0).all(), "weights", "codes that are not zero", norms.min())
     codes = codes / norms
     gram = np.einsum("smhn,slhn->sml", codes, codes, optimize=True) / codes.shape[-1]
     return (gram.sum(axis=(1, 2)) - np.trace(gram, axis1=1, axis2=2)) / (M * (M - 1))

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from gdln import checks
-from gdln.nets.mlp import need_floating
 from gdln.renormalization.chains import Chains, summary
 
 
@@ -70,7 +69,7 @@ class GatedNet:
 
     def data(self, X, G, dtype=torch.float64):
         """Inputs and scaled path features of points, ready for the other methods."""
-        need_floating("dtype", dtype)
+        checks.torch_dtype("dtype", dtype)
         X = _tensor("X", X, ("n_samples", self.n_inputs), dtype)
         G = _tensor("G", G, (len(X), self.n_gates), dtype)
         F = G
@@ -156,7 +155,7 @@ class PatchNet:
 
         With one patch, inputs of shape (n_samples, n_inputs) will do.
         """
-        need_floating("dtype", dtype)
+        checks.torch_dtype("dtype", dtype)
         X = checks.array("X", X)
         X = X[:, None] if X.ndim == 2 else X
         X = _tensor("X", X, ("n_samples", self.n_patches, self.patch_size), dtype)
@@ -270,7 +269,7 @@ def sample(
         checks.count("n_steps", n_steps, least=4 * thin),
         checks.count("n_warmup", n_warmup, least=0),
     )
-    need_floating("dtype", dtype)
+    checks.torch_dtype("dtype", dtype)
     net.check_data("data", data, dtype), net.check_data("new", new, dtype)
     with torch.no_grad():
         shape = tuple(net.output([torch.zeros(1, *s, dtype=dtype) for s in net.shapes], data).shape[1:])
@@ -316,7 +315,7 @@ class Ensemble:
             checks.instance("net", net, (GatedNet, PatchNet)),
             checks.positive("sigma2", sigma2),
         )
-        need_floating("dtype", dtype)
+        checks.torch_dtype("dtype", dtype)
         self.generator = checks.torch_generator("generator", generator)
         n_chains = checks.count("n_chains", n_chains)
         size = n_chains * sum(math.prod(shape) for shape in net.shapes)

@@ -74,7 +74,7 @@ def test_a_gated_network_takes_given_weights_and_refuses_wrong_ones():
     for bad in ({}, {"weights": {}}, {"parametrisation": "ntk", "generator": rng()}):
         with pytest.raises((TypeError, ValueError), match="^(generator|weights|parametrisation) needs"):
             GatedNetwork(GRAPH, **bad)
-    with pytest.raises(ValueError, match="inputs of nodes"):
+    with pytest.raises(ValueError, match="^inputs needs one entry for each of the input nodes"):
         again({"x": x["x"]})
 
 

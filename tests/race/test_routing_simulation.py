@@ -158,7 +158,7 @@ def test_a_hidden_layer_too_narrow_for_the_modes_is_refused(rng):
 
 def test_orientation_is_not_asked_of_a_hidden_layer_that_cannot_have_one(rng):
     task = tasks.routing(tasks.circulant_mask(3, 2))
-    with pytest.raises(ValueError, match="need width >= 4"):
+    with pytest.raises(ValueError, match="^weights needs a width of at least 4"):
         routing_simulation.mirrored(routing_simulation.orthogonal_weights(task, 3, 0.2, 1, rng), task)
 
 
