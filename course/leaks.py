@@ -51,7 +51,8 @@ def text_of(path):
         with zipfile.ZipFile(path) as archive:
             inside = [f"{name}\n{plain(name, archive.read(name))}" for name in archive.namelist()]
             comments = [archive.comment.decode(errors="replace")]
-            comments += [item.comment.decode(errors="replace") for item in archive.infolist()]
+            for item in archive.infolist():
+                comments += [item.comment.decode(errors="replace"), item.extra.decode(errors="replace")]
             return "\n".join([*inside, *comments])
     return plain(path.name, path.read_bytes())
 

@@ -13,7 +13,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #ccc; }
-td { overflow-wrap: anywhere; }
+td:last-child { overflow-wrap: anywhere; }
 td.number { text-align: right; min-width: 5em; }
 .answer, .rubric, .solution { border-left: 4px solid #0072b2; padding-left: 1rem; }
 .rubric, .solution { border-color: #e69f00; }

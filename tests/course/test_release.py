@@ -109,6 +109,11 @@ def leaking(course, place):
     if place == "zip comment":
         with zipfile.ZipFile(course / "students" / "sample.zip", "a") as archive:
             archive.comment = b"quince_weighted"
+    if place == "zip extra field":
+        with zipfile.ZipFile(course / "students" / "sample.zip", "a") as archive:
+            entry = zipfile.ZipInfo("notes.txt")
+            entry.extra = b"\xff\xca\x0f\x00quince_weighted"
+            archive.writestr(entry, "")
     page = course / "pages" / "sample.html"
     if place in PAGES:
         page.write_text(page.read_text() + PAGES[place])
@@ -116,7 +121,18 @@ def leaking(course, place):
 
 @pytest.mark.parametrize(
     "place",
-    ["metadata", "notebook metadata", "key", "output", "text", "number", "zip", "zip comment", *PAGES],
+    [
+        "metadata",
+        "notebook metadata",
+        "key",
+        "output",
+        "text",
+        "number",
+        "zip",
+        "zip comment",
+        "zip extra field",
+        *PAGES,
+    ],
 )
 def test_a_leak_is_found_wherever_it_is(sample, tmp_path, place):
     release.release(["sample"], SETS, course=tmp_path, say=str)
