@@ -210,7 +210,10 @@ def test_standard_errors_of_bias_variance_and_their_sum_are_the_spread_over_repe
     rng = np.random.default_rng(7)
     args, numbers = data(rng), {"sigma2": 0.6, "temperature": 0.2}
     target = np.zeros(5)
-    for sampler, size in ((posterior.importance, {"width": 6}), (posterior.collapsed, {"widths": 6})):
+    for sampler, size in (
+        (posterior.importance, {"width": 6}),
+        (posterior.collapsed, {"widths": 6, "n_warmup": 20}),
+    ):
         runs = [sampler(*args, n_draws=150, rng=rng, **size, **numbers).errors(target) for _ in range(16)]
         np.testing.assert_allclose([e.error for e in runs], [e.bias + e.variance for e in runs], rtol=1e-15)
         for part in ("bias", "variance", "error"):
