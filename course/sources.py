@@ -358,7 +358,7 @@ def cell_problems(cell):
         return
     for text in (cell.text, student):
         try:
-            tree = ast.parse(text)
+            ast.parse(text)
         except SyntaxError as fault:
             yield f"does not parse: {fault}"
             return
@@ -373,7 +373,6 @@ def cell_problems(cell):
             yield f"line {node.lineno}: an assert needs a message that names the property"
         if isinstance(node, ast.Attribute) and node.attr.startswith("assert_"):
             yield f"line {node.lineno}: {node.attr} tells a student the expected value; use assert with a message"
-    del tree
 
 
 def defined_or_nothing(text):
