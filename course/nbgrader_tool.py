@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import venv
+from contextlib import contextmanager
 
 from course.sources import FOLDER, ROOT, STUBS
 
@@ -30,6 +31,20 @@ class NoNbgrader(RuntimeError):
     """nbgrader cannot be installed."""
 
 
+@contextmanager
+def alone(environment):
+    """Wait until no other process makes the environment, where the system has such locks."""
+    environment.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with environment.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def make(environment=ENVIRONMENT, say=print):
     """Make the environment, unless it stands, and return its nbgrader.
 
@@ -41,6 +56,11 @@ def make(environment=ENVIRONMENT, say=print):
     NoNbgrader
         If it cannot be made; the message ends with what pip says.
     """
+    with alone(environment):
+        return _made(environment, say)
+
+
+def _made(environment, say):
     mark = hashlib.sha256(b"\0".join([LOCK.read_bytes(), str(environment).encode(), sys.executable.encode()]))
     done, mark = environment / "done", mark.hexdigest()
     nbgrader = environment / "bin" / "nbgrader"
