@@ -174,7 +174,7 @@ class Book:
         kept = {
             k: v
             for k, v in os.environ.items()
-            if not k.startswith(("LC_", "XDG_", "JUPYTER", "IPYTHON", "MPL"))
+            if not k.startswith(("LC_", "XDG_", "JUPYTER", "IPYTHON", "MPL", "MAKE", "MFLAGS"))
         }
         kept |= {
             "HOME": str(self.home),
