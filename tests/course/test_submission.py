@@ -124,3 +124,12 @@ def test_what_an_endless_value_does_while_it_is_read_is_limited_too():
         with pytest.raises(Failed):
             submission.value("a")
         assert submission.value("b") == 2
+
+
+def test_the_memory_of_a_submission_is_its_own_and_not_that_of_the_process_that_started_it():
+    held = np.ones(60_000_000)  # 480 MB here
+    with Submission([("small", "value = 1")]) as small:
+        assert small.memory() < 200
+    with Submission([("large", "import numpy as np; value = np.ones(40_000_000).sum()")]) as large:
+        assert 320 < large.memory() < 520  # 320 MB of numbers, and numpy
+    assert held[-1] == 1
