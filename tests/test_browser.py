@@ -1,13 +1,11 @@
 """Every page in a real browser without a network: nothing missing, mathematics typeset, nothing wider than a phone."""
 
-import functools
-import http.server
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests import chromium
+from tests.serving import served
 from tests.test_book import CHAPTERS, HTML, PAGES
 
 CHROMIUM = chromium.find()
@@ -20,18 +18,10 @@ pytestmark = [
 ]
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture(scope="module")
 def site():
-    handler = functools.partial(QuietHandler, directory=str(HTML))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with served(HTML) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

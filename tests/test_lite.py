@@ -4,19 +4,17 @@
 """
 
 import contextlib
-import functools
-import http.server
 import json
 import os
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from tests import chromium
+from tests.serving import QuietHandler, served
 from tests.test_book import ROOT
-from tests.test_browser import FLAGS, QuietHandler
+from tests.test_browser import FLAGS
 
 SITE = ROOT / "_build" / "lite"
 #: The first chapter of each part that has one without torch, and the front page.
@@ -90,11 +88,8 @@ class SiteHandler(QuietHandler):
 
 @pytest.fixture(scope="module")
 def address():
-    handler = functools.partial(SiteHandler, directory=str(SITE))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with served(SITE, SiteHandler) as found:
+        yield found
 
 
 WIDGET = "jupyterapp.shell.currentWidget"

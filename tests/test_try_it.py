@@ -1,20 +1,18 @@
 """The Try-it boxes: their code runs; in a browser a box says what it does, loads nothing too early, and can fail."""
 
 import base64
-import functools
-import http.server
 import json
 import re
 import subprocess
 import sys
-import threading
 import zipfile
 
 import pytest
 
 from tests import chromium
+from tests.serving import served
 from tests.test_book import PAGES, ROOT, TOC
-from tests.test_browser import FLAGS, QuietHandler
+from tests.test_browser import FLAGS
 from tests.test_optional import BLOCK, BLOCKED
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -99,12 +97,7 @@ def page(tmp_path):
     if chromium.find() is None:
         pytest.skip(chromium.missing())
     (tmp_path / "_static").symlink_to(STATIC)
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(tmp_path))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    with sync_playwright() as playwright:
+    with served(tmp_path) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=FLAGS)
 
         def serve(code, runtime, wheel="nothing.whl"):
@@ -120,7 +113,6 @@ def page(tmp_path):
 
         yield serve
         browser.close()
-    server.shutdown()
 
 
 def said(tab, words, timeout=60_000):

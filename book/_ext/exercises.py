@@ -11,6 +11,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx_exercise.nodes import exercise_enumerable_node
+from tables import kept, row_of, table_of
 
 logger = logging.getLogger(__name__)
 #: Kinds of exercises, by class, as a reader sees them.
@@ -54,14 +55,8 @@ class ExerciseTable(SphinxDirective):
     """``{exercise-table}`` lists the exercises of the book, chapter by chapter."""
 
     def run(self):
-        _store(self.env, "gdln_exercise_tables").setdefault(self.env.docname, True)
+        kept(self.env, "gdln_exercise_tables").setdefault(self.env.docname, True)
         return [exercise_table()]
-
-
-def _store(env, name):
-    if not hasattr(env, name):
-        setattr(env, name, {})
-    return getattr(env, name)
 
 
 def _read(app, doctree):
@@ -73,21 +68,21 @@ def _read(app, doctree):
         except ValueError as error:
             logger.warning("exercise %s: %s", node["label"], error, location=node)
             continue
-        found.append((node["label"], node.get("title", ""), *what))
+        found.append((node["label"], *what))
         line = nodes.paragraph("", sentence(*what), classes=["exercise-asks"])
         body = next((child for child in node.children if isinstance(child, nodes.section)), node)
         body.insert(0 if body is not node else 1, line)
-    _store(env, "gdln_exercises")[env.docname] = found
+    kept(env, "gdln_exercises")[env.docname] = found
 
 
 def _purge(app, env, docname):
     for name in ("gdln_exercises", "gdln_exercise_tables"):
-        _store(env, name).pop(docname, None)
+        kept(env, name).pop(docname, None)
 
 
 def _outdated(app, env, added, changed, removed):
     """Write the table again whenever a page was read."""
-    return list(_store(env, "gdln_exercise_tables")) if added or changed or removed else []
+    return list(kept(env, "gdln_exercise_tables")) if added or changed or removed else []
 
 
 def _resolve(app, doctree, docname):
@@ -95,29 +90,20 @@ def _resolve(app, doctree, docname):
     env = app.env
     for place in doctree.findall(exercise_table):
         rows = []
-        for page in sorted(_store(env, "gdln_exercises"), key=lambda page: _order(env, page)):
-            for label, _, kind, difficulty, minutes in env.gdln_exercises[page]:
+        for page in sorted(kept(env, "gdln_exercises"), key=lambda page: _order(env, page)):
+            for label, kind, difficulty, minutes in env.gdln_exercises[page]:
                 number = ".".join(map(str, env.toc_fignumbers[page]["exercise"][label]))
                 uri = app.builder.get_relative_uri(docname, page) + f"#{label}"
                 link = nodes.reference("", f"Exercise {number}", internal=True, refuri=uri)
                 title = env.titles[page].astext()
-                rows.append([link, *map(nodes.Text, (title, kind, str(difficulty), str(minutes)))])
-        place.replace_self(_table(["exercise", "chapter", "kind", "difficulty", "minutes"], rows))
+                words = map(nodes.Text, (title, kind, str(difficulty), str(minutes)))
+                rows.append(row_of([[cell] for cell in (link, *words)]))
+        head = ["exercise", "chapter", "kind", "difficulty", "minutes"]
+        place.replace_self(table_of(head, rows, ["exercises"]))
 
 
 def _order(env, page):
     return env.toc_secnumbers.get(page, {}).get("", (0,))
-
-
-def _table(head, rows):
-    group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in head], cols=len(head))
-    group += nodes.thead("", _row([nodes.Text(name) for name in head]))
-    group += nodes.tbody("", *map(_row, rows))
-    return nodes.table("", group, classes=["exercises"])
-
-
-def _row(cells):
-    return nodes.row("", *[nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells])
 
 
 def setup(app):
@@ -129,4 +115,4 @@ def setup(app):
     app.connect("env-purge-doc", _purge)
     app.connect("env-get-outdated", _outdated)
     app.connect("doctree-resolved", _resolve)
-    return {"version": "1", "env_version": 1, "parallel_read_safe": False}
+    return {"version": "1", "env_version": 2, "parallel_read_safe": False}

@@ -18,6 +18,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import ReferenceRole, SphinxDirective
 from sphinx.util.nodes import make_refnode
+from tables import kept, row_of, table_of
 
 from gdln.claims import METADATA_KEY, asserted, read
 
@@ -61,7 +62,7 @@ class Ledger(SphinxDirective):
                 rows += read(path)
             except ValueError as error:
                 logger.warning("book/claims: %s", error, location=self.get_location())
-        _state(self.env, "gdln_ledgers").setdefault(self.env.docname, True)
+        kept(self.env, "gdln_ledgers").setdefault(self.env.docname, True)
         return [ledger_table(rows=rows)]
 
 
@@ -69,7 +70,7 @@ class ClaimCount(SphinxDirective):
     """A sentence with the number of claims, counted in this build."""
 
     def run(self):
-        _state(self.env, "gdln_ledgers").setdefault(self.env.docname, True)
+        kept(self.env, "gdln_ledgers").setdefault(self.env.docname, True)
         return [ledger_table(rows=None)]
 
 
@@ -83,7 +84,7 @@ class Quote(ReferenceRole):
     def run(self):
         node = quoted_claim(self.rawtext, key=self.target, quoted=self.title)
         self.set_source_info(node)
-        _state(self.env, "gdln_quotes").setdefault(self.env.docname, set()).add(self.target)
+        kept(self.env, "gdln_quotes").setdefault(self.env.docname, set()).add(self.target)
         return [node], []
 
 
@@ -133,16 +134,9 @@ def _quote(app, doctree, measured):
         node.replace_self(nodes.inline("", "", *shown(quoted), classes=["quoted-claim"]))
 
 
-def _state(env, name):
-    """Return what is remembered between builds, by page: claims, quoted keys, pages with a ledger."""
-    if not hasattr(env, name):
-        setattr(env, name, {})
-    return getattr(env, name)
-
-
 def _purge(app, env, docname):
     for name in ("gdln_claims", "gdln_quotes", "gdln_ledgers"):
-        _state(env, name).pop(docname, None)
+        kept(env, name).pop(docname, None)
 
 
 def _read_rows(app):
@@ -178,7 +172,7 @@ def _changed(app, records):
 
 def _outdated(app, env, added, changed, removed):
     """Have pages read again whose claims have other rows now."""
-    return [page for page, records in _state(env, "gdln_claims").items() if _changed(app, records)]
+    return [page for page, records in kept(env, "gdln_claims").items() if _changed(app, records)]
 
 
 def _stale(app, page, notebook):
@@ -188,13 +182,13 @@ def _stale(app, page, notebook):
 
 def _collect(app, page, notebook):
     """Take the claims out of a chapter as its page shows it."""
-    _state(app.env, "gdln_claims")[page] = _records(notebook)
+    kept(app.env, "gdln_claims")[page] = _records(notebook)
 
 
 def _check(app, env):
     """Compare what is listed with what was measured; have pages written anew that show or quote what changed."""
     listed, measured, values = app.gdln_rows, {}, {}
-    for docname, records in _state(env, "gdln_claims").items():
+    for docname, records in kept(env, "gdln_claims").items():
         for record in records:
             if record["key"] in measured:
                 logger.warning("claim %r is measured twice, in %s", record["key"], docname, location=docname)
@@ -209,8 +203,8 @@ def _check(app, env):
     before = getattr(env, "gdln_values", {})
     moved = {key for key in before.keys() | values.keys() if before.get(key) != values.get(key)}
     env.gdln_values = values
-    quoting = {page for page, keys in _state(env, "gdln_quotes").items() if keys & moved}
-    return sorted((quoting | set(_state(env, "gdln_ledgers"))) & env.found_docs)
+    quoting = {page for page, keys in kept(env, "gdln_quotes").items() if keys & moved}
+    return sorted((quoting | set(kept(env, "gdln_ledgers"))) & env.found_docs)
 
 
 def _inline(text):
@@ -220,7 +214,7 @@ def _inline(text):
 
 
 def _resolve(app, doctree, docname):
-    claims = _state(app.env, "gdln_claims")
+    claims = kept(app.env, "gdln_claims")
     measured = {r["key"]: (doc, r) for doc, records in claims.items() for r in records}
     _quote(app, doctree, measured)
     for node in list(doctree.findall(ledger_table)):
@@ -274,31 +268,27 @@ def _held(entry, record):
 
 
 def _table(columns, rows):
-    group = nodes.tgroup(cols=len(columns))
-    group += [nodes.colspec(colwidth=width) for width in columns.values()]
-    group += nodes.thead("", _row([[nodes.Text(name)] for name in columns]))
-    group += nodes.tbody("", *[_row(cells, entry) for cells, entry in rows])
-    table = nodes.table("", group, classes=["ledger", "colwidths-given"])
-    return nodes.container("", table, classes=["ledger-scroll"])
+    rows = [_row(cells, entry) for cells, entry in rows]
+    found = table_of(columns, rows, ["ledger", "colwidths-given"], list(columns.values()))
+    return nodes.container("", found, classes=["ledger-scroll"])
 
 
-def _row(cells, entry=None):
-    row = nodes.row("", *[nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells])
-    if entry is not None:
-        anchor = f"claim-{entry['key']}"
-        row["ids"].append(anchor)
-        held = "missing" if "why" in entry else "held"
-        row["classes"] += [f"origin-{entry['origin']}", f"paper-{paper(entry['source'])}", f"status-{held}"]
-        link = f'<a class="ledger-link" href="#{anchor}" aria-label="Link to this claim"></a>'
-        row[0][0] += nodes.raw("", link, format="html")
-    return row
+def _row(cells, entry):
+    """A row that can be found: by its address, and by its classes."""
+    found, anchor = row_of(cells), f"claim-{entry['key']}"
+    found["ids"].append(anchor)
+    held = "missing" if "why" in entry else "held"
+    found["classes"] += [f"origin-{entry['origin']}", f"paper-{paper(entry['source'])}", f"status-{held}"]
+    link = f'<a class="ledger-link" href="#{anchor}" aria-label="Link to this claim"></a>'
+    found[0][0] += nodes.raw("", link, format="html")
+    return found
 
 
 def _download(app, error):
     """Write all rows, with what was measured and where, as CSV and JSON beside the ledger."""
-    if error is not None or app.builder.format != "html" or not _state(app.env, "gdln_ledgers"):
+    if error is not None or app.builder.format != "html" or not kept(app.env, "gdln_ledgers"):
         return
-    claims = _state(app.env, "gdln_claims")
+    claims = kept(app.env, "gdln_claims")
     measured = {r["key"]: (doc, r) for doc, records in claims.items() for r in records}
     rows = []
     for key, row in app.gdln_rows.items():
@@ -307,7 +297,7 @@ def _download(app, error):
         found |= {"needed": record.get("criterion"), "used": record.get("used"), "page": doc}
         found |= {name: row.get(name) for name in ("reason", "why", "source", "origin", "setting")}
         rows.append(found | {"paper": PAPERS.get(paper(row["source"]))})
-    for page in _state(app.env, "gdln_ledgers"):
+    for page in kept(app.env, "gdln_ledgers"):
         folder = (Path(app.outdir) / page).parent
         (folder / "ledger.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
         with (folder / "ledger.csv").open("w", newline="", encoding="utf-8") as file:
@@ -318,7 +308,7 @@ def _download(app, error):
 
 def _script(app, pagename, templatename, context, doctree):
     """Load the script where a ledger stands, and nowhere else."""
-    if pagename in _state(app.env, "gdln_ledgers"):
+    if pagename in kept(app.env, "gdln_ledgers"):
         app.add_js_file("ledger.js", loading_method="defer")
 
 

@@ -13,6 +13,7 @@ import yaml
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from tables import row_of, table_of
 
 logger = logging.getLogger(__name__)
 COLUMN, ROW, BOX, HEAD = 112, 44, (44, 28), 44  # of the drawing, in pixels
@@ -118,11 +119,11 @@ def _syllabus(app, docname, weeks, text):
         total += reading + working
         spent = f"{reading} + {working}" if working else str(reading)
         rows.append([[nodes.Text(str(week))], links, tasks or [nodes.Text("–")], [nodes.Text(spent)]])
-    table = _table(["week", "chapters", "problem set", "minutes"], rows)
+    weekly = table_of(["week", "chapters", "problem set", "minutes"], map(row_of, rows), ["course"])
     words = (
         f"Together {total / 60:.0f} hours of a student's time: chapters with their exercises + problem sets."
     )
-    return [table, nodes.paragraph("", words)]
+    return [weekly, nodes.paragraph("", words)]
 
 
 def _needs(app, docname, _, text):
@@ -140,7 +141,7 @@ def _needs(app, docname, _, text):
     uri = {page: app.builder.get_relative_uri(docname, page) for page in numbers}
     title = {page: env.titles[page].astext() for page in numbers}
     drawing = nodes.raw("", draw(numbers, before, uri, title), format="html")
-    return [drawing, _table(["chapter", "builds on", "minutes"], rows)]
+    return [drawing, table_of(["chapter", "builds on", "minutes"], map(row_of, rows), ["course"])]
 
 
 def draw(numbers, before, uri, title):
@@ -184,17 +185,6 @@ def draw(numbers, before, uri, title):
         f'<div class="chapter-map"><svg viewBox="0 0 {wide} {tall}" width="{wide}" role="group" '
         f'aria-label="What each chapter builds on">{"".join(heads + lines + boxes)}</svg></div>'
     )
-
-
-def _table(head, rows):
-    group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in head], cols=len(head))
-    group += nodes.thead("", _row([[nodes.Text(name)] for name in head]))
-    group += nodes.tbody("", *map(_row, rows))
-    return nodes.table("", group, classes=["course"])
-
-
-def _row(cells):
-    return nodes.row("", *[nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells])
 
 
 def setup(app):

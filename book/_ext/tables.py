@@ -1,0 +1,36 @@
+"""Tables that an extension makes itself, and what the environment remembers between builds."""
+
+from docutils import nodes
+
+
+def table_of(head, rows, classes, widths=None):
+    """Return a table.
+
+    Parameters
+    ----------
+    head : sequence of str
+        Names of the columns.
+    rows : iterable of nodes.row
+        See :func:`row_of`.
+    classes : list of str
+        Classes of the table.
+    widths : sequence of int, optional
+        Widths of the columns, relative to each other; equal unless given.
+    """
+    specs = [nodes.colspec(colwidth=width) for width in widths or [1] * len(head)]
+    group = nodes.tgroup("", *specs, cols=len(head))
+    group += nodes.thead("", row_of([[nodes.Text(name)] for name in head]))
+    group += nodes.tbody("", *rows)
+    return nodes.table("", group, classes=classes)
+
+
+def row_of(cells):
+    """Return a row of cells, each of inline nodes."""
+    return nodes.row("", *[nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells])
+
+
+def kept(env, name):
+    """Return what the environment remembers between builds under a name: a dictionary, by page."""
+    if not hasattr(env, name):
+        setattr(env, name, {})
+    return getattr(env, name)
