@@ -12,11 +12,15 @@ import re
 import sys
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 import jupytext
 import nbformat
 import yaml
+from pybtex.backends.markdown import Backend
 from pybtex.database import parse_file
+from pybtex.richtext import Text
+from pybtex.style.formatting.unsrt import Style
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -66,6 +70,25 @@ def chapter_numbers():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     names = [chapter["file"] for part in toc["parts"] if part.get("numbered") for chapter in part["chapters"]]
     return {ROOT / f"{name}.md": number for number, name in enumerate(names, 1)}
+
+
+def sections(text):
+    """Return where the headings of a page stand, as ``(offset, title)``; a comment in a cell is none."""
+    found, offset, fence = [], 0, None
+    for line in text.splitlines(keepends=True):
+        if fence is None and (opened := re.match(r"`{3,}", line)):
+            fence = opened[0]
+        elif fence is not None and re.fullmatch(rf"{fence}`*\s*", line):
+            fence = None
+        elif fence is None and (heading := re.match(r"#+ (.+)", line)):
+            found.append((offset, heading[1].strip()))
+        offset += len(line)
+    return found
+
+
+def anchor(title):
+    """Return the address that Jupyter gives a heading, or None where it is not the text alone (mathematics, a role)."""
+    return None if re.search(r"[$`{\\]", title) else "#" + quote(title.replace(" ", "-"))
 
 
 def parse_blocks(text):
@@ -158,6 +181,11 @@ def setup_cell(revision):
     return nbformat.v4.new_code_cell(SETUP.format(source=source), metadata={"tags": ["setup"]})
 
 
+def surname(person):
+    """Return a person's last name, with accents in place of LaTeX's commands."""
+    return str(Text.from_latex(" ".join(person.prelast_names + person.last_names)))
+
+
 class Labels:
     """Where every label of the book stands and what a reader sees for it, on the page and in the notebook.
 
@@ -166,6 +194,7 @@ class Labels:
 
     def __init__(self, sources, reachable=None):
         self.where, self.reachable, self.chapters = {}, reachable, chapter_numbers()
+        self.anchors = {}  # of the heading above each label
         self.bibliography = parse_file(str(ROOT / "book" / "references.bib")).entries
         for source in sources:
             self._scan(source)
@@ -173,9 +202,11 @@ class Labels:
     def _scan(self, source):
         text = source.read_text()
         title = re.search(r"^# (.+)$", text, re.M)[1]
+        known = set(self.where)
         self.where[str(source.relative_to(ROOT).with_suffix(""))] = (source, title)
         for label, heading in re.findall(r"^\(([\w-]+)\)=\n+#+ (.+)$", text, re.M):
             self.where[label] = (source, heading)
+            self.anchors[label] = anchor(self._titled(source, heading, title))
         equations = re.findall(r"\$\$\s*\(([\w-]+)\)\s*$|```\{math\}\n:label: ([\w-]+)", text, re.M)
         for number, pair in enumerate(equations, 1):
             self.where["".join(pair)] = (source, f"({self._within(source, number)})")
@@ -191,6 +222,11 @@ class Labels:
         )
         for number, pair in enumerate(figures, 1):
             self.where["".join(pair)] = (source, f"Figure {self._within(source, number)}")
+        headings = sections(text)
+        for label in set(self.where) - known - set(self.anchors):
+            place = re.search(rf"(?:label:|name:|\$\$ ?\() ?{re.escape(label)}\b", text)
+            above = [heading for offset, heading in headings if place and offset < place.start()]
+            self.anchors[label] = anchor(self._titled(source, above[-1], title)) if above else None
 
     def _number(self, source, pattern, text, kinds):
         counts = {}
@@ -198,6 +234,11 @@ class Labels:
             if kind in kinds:
                 counts[kind] = counts.get(kind, 0) + 1
                 self.where[label] = (source, f"{kinds[kind]} {self._within(source, counts[kind])}")
+
+    def _titled(self, source, heading, title):
+        """Return a heading as the notebook shows it: the page's own has the chapter's number in front."""
+        number = self.chapters.get(source) if heading == title else None
+        return f"{number}. {heading}" if number else heading
 
     def _within(self, source, number):
         """Return a number as the pages show it: with its chapter's in front, where the chapter has one."""
@@ -210,7 +251,7 @@ class Labels:
         return self.where[label][1]
 
     def link(self, label, here, text=None):
-        """Return Markdown that points to a label, with a link when it stands on another page."""
+        """Return Markdown that points to a label: to its page, or to the heading above it on this one."""
         if label.startswith("/"):
             label = label[1:]
         elif label not in self.where:
@@ -219,20 +260,20 @@ class Labels:
         shown = text or self.text(label)
         source = self.where[label][0]
         if source == here:
-            return shown
+            return f"[{shown}]({self.anchors[label]})" if self.anchors.get(label) else shown
         target = source.with_suffix(".ipynb") if "```{code-cell}" in source.read_text() else source
         if self.reachable is not None and source not in self.reachable:
             return shown
         return f"[{shown}]({os.path.relpath(target, here.parent)})"
 
     def cite(self, keys, style):
-        """Return author and year of comma-separated citation keys."""
+        """Return author and year of comma-separated citation keys, with a link to the list at the notebook's end."""
         shown = []
         for key in (k.strip() for k in keys.split(",")):
             if key not in self.bibliography:
                 raise ValueError(f"citation {key!r} is not in book/references.bib")
             entry = self.bibliography[key]
-            names = [" ".join(person.prelast_names + person.last_names) for person in entry.persons["author"]]
+            names = [surname(person) for person in entry.persons["author"]]
             who = (
                 names[0]
                 if len(names) == 1
@@ -241,8 +282,17 @@ class Labels:
                 else f"{names[0]} et al."
             )
             year = entry.fields["year"]
-            shown.append(f"{who} ({year})" if style == "t" else f"{who}, {year}")
+            shown.append(
+                f"[{who} ({year})](#References)" if style == "t" else f"[{who}, {year}](#References)"
+            )
         return ", ".join(shown) if style == "t" else f"({'; '.join(shown)})"
+
+    def references(self, keys):
+        """Return the list of the works with these keys, by their first author's name."""
+        entries = [self.bibliography[key] for key in sorted(keys)]
+        return "## References\n\n" + "\n".join(
+            "- " + " ".join(entry.text.render(Backend()).split()) for entry in Style().format_entries(entries)
+        )
 
 
 class Converter:
@@ -252,6 +302,7 @@ class Converter:
         self.source, self.labels, self.setup, self.student = source, labels, setup, student
         self.in_solution = False  # between solution-start and solution-end, across cells
         self.fold_open = False  # inside <details>, which HTML cannot carry across cells
+        self.cited = set()
 
     def notebook(self):
         """Return the reader's notebook."""
@@ -265,6 +316,8 @@ class Converter:
                     cells.append(nbformat.v4.new_markdown_cell(text))
             else:
                 cells += self._code(cell)
+        if self.cited:
+            cells.append(nbformat.v4.new_markdown_cell(self.labels.references(self.cited)))
         for number, cell in enumerate(cells):
             cell["id"] = f"cell-{number:03d}"
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -273,6 +326,8 @@ class Converter:
     def _code(self, cell):
         metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
         if self.in_solution:
+            metadata["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
+        elif "hide-input" in metadata.get("tags", ()):  # plots and claims: the page folds them too
             metadata["jupyter"] = {"source_hidden": True}
         cells = [nbformat.v4.new_code_cell(cell.source, metadata=metadata)]
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
@@ -319,6 +374,7 @@ class Converter:
             if name in ("ref", "doc"):
                 return labels.link(target, here, shown)
             if name in ("cite:t", "cite:p", "cite"):
+                self.cited |= {key.strip() for key in target.split(",")}
                 return labels.cite(target, "t" if name == "cite:t" else "p")
             if name == "math":
                 return f"${content}$"
