@@ -52,6 +52,11 @@ def address():
     return yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
 
 
+def published():
+    """Return the address where the book is published, from ``_config.yml``; None before."""
+    return yaml.safe_load((ROOT / "_config.yml").read_text())["html"].get("baseurl")
+
+
 def branch():
     """Return the repository's branch, from ``_config.yml``."""
     return yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["branch"]
@@ -420,9 +425,20 @@ class Converter:
             return f"![{options.get('alt', '')}]({argument})\n\n{self._blocks(body)}"
         if name == "dropdown":
             return f"<details><summary>{argument}</summary>\n\n{self._blocks(body)}\n\n</details>\n"
+        if name == "explore":
+            return self._explore(argument, options)
         if name in ("bibliography", "try-it"):  # a notebook's cells can be changed and run as they are
             return ""
         raise ValueError(f"{self.source.name}: no plain Markdown known for the directive {name!r}")
+
+    def _explore(self, module, options):
+        """Return a sentence that leads to a figure which moves on the page only; a link once the book is published."""
+        title = options["title"]
+        if base := published():
+            page = self.source.relative_to(ROOT).with_suffix(".html").as_posix()
+            title = f"[{title}]({base.rstrip('/')}/{page}#explore-{module.replace('_', '-')})"
+        twin = self.labels.text(options["twin"])
+        return f"*A figure to move, on this chapter's page:* {title}. {twin} makes the same point.\n"
 
 
 def write(source, labels, setup, student=False):

@@ -1,0 +1,275 @@
+"""Figures that a reader moves: their numbers are the library's, and keys alone move all of them."""
+
+import itertools
+import json
+import re
+
+import numpy as np
+import pytest
+
+from gdln.linear import modes
+from gdln.linear.simulation import simulate_chain
+from gdln.race import routing
+from gdln.race.graph import GatedGraph
+from gdln.race.reduction import Reduction
+from tests import chromium
+from tests.serving import served
+from tests.test_book import PAGES, ROOT
+from tests.test_browser import FLAGS
+
+STATIC = ROOT / "book" / "_static"
+#: The page of each figure, by its module.
+FIGURES = {
+    name: page
+    for page in PAGES
+    for name in re.findall(r"^```\{explore\} (\w+)$", (ROOT / f"{page}.md").read_text(), re.M)
+}
+PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>A figure</title>
+<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
+<link rel="stylesheet" href="explore.css"><script type="module" src="explore/mount.js"></script></head>
+<body><main>{figures}</main></body></html>"""
+FIGURE = """<figure class="explore" id="explore-{name}" aria-label="{name}" data-explore="{name}">
+<div class="explore-place"><p>still</p></div><figcaption>A caption.</figcaption></figure>"""
+
+#: What a figure draws with every control at either of its ends, in short.
+CORNERS = """async (name) => {
+    const { default: figure } = await import(`/explore/${name}.js`);
+    const { initial } = await import("/explore/mount.js");
+    const bound = (b, v) => (typeof b === "function" ? b(v) : b);
+    const ends = (c, v) => (c.choices ? c.choices.map((_, i) => i) : [bound(c.min, v), bound(c.max, v)]);
+    let corners = [initial(figure)];
+    for (const c of figure.controls)
+        corners = corners.flatMap((v) => ends(c, v).map((x) => ({ ...v, [c.name]: x })));
+    return corners.map((values) => {
+        const { panels, says } = figure.draw(values);
+        const lines = panels.flatMap((panel) => panel.marks.filter((mark) => mark.line));
+        const fewest = Math.min(...lines.map((mark) => mark.line[1].filter(Number.isFinite).length), 9);
+        const axes = panels.flatMap((panel) => [panel.x, panel.y]);
+        return { values, says, fewest, ends: axes.every((a) => a.to > a.from && Number.isFinite(a.to + a.from)) };
+    });
+}"""
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium.find() is None, reason=chromium.missing()),
+]
+
+
+@pytest.fixture(scope="module")
+def site():
+    with served(STATIC) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def opened(browser, site, name, **options):
+    """Open a page that holds one figure; returns it with the list of what went wrong on it."""
+    tab, wrong = browser.new_page(**options), []
+    tab.set_default_timeout(60_000)
+    page = PAGE.format(figures=FIGURE.format(name=name))
+    tab.route(f"{site}/figure.html", lambda route: route.fulfill(body=page, content_type="text/html"))
+    tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.goto(f"{site}/figure.html")
+    if options.get("java_script_enabled", True):
+        tab.wait_for_selector("figure[data-ready]")
+    return tab, wrong
+
+
+@pytest.fixture(scope="module")
+def call(browser, site):
+    """Return a function that calls a function of a figure's module, in the browser."""
+    tab = browser.new_page()
+    tab.goto(f"{site}/explore.css")
+
+    def called(module, function, *args):
+        script = """async ([module, name, args]) => {
+            const found = (await import(`/explore/${module}.js`))[name];
+            return found(...args);
+        }"""
+        return tab.evaluate(
+            script, [module, function, json.loads(json.dumps(args, default=np.ndarray.tolist))]
+        )
+
+    yield called
+    tab.close()
+
+
+def drawn(tab):
+    """All that a figure shows beside its controls."""
+    return (
+        tab.evaluate("document.querySelector('.explore-plots').innerHTML")
+        + tab.locator(".explore-says").inner_text()
+    )
+
+
+def settled(tab):
+    """Wait until what was changed is drawn."""
+    tab.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def test_every_figure_stands_on_one_page_and_every_module_has_one():
+    shared = {"plot", "mount", "integrate"}
+    assert {path.stem for path in (STATIC / "explore").glob("*.js")} - shared == set(FIGURES)
+    named = [
+        n
+        for page in PAGES
+        for n in re.findall(r"^```\{explore\} (\w+)", (ROOT / f"{page}.md").read_text(), re.M)
+    ]
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_with_all_it_loads_is_light(name):
+    folder = STATIC / "explore"
+    loaded, left = {folder / "mount.js"}, [folder / f"{name}.js"]
+    while left:
+        path = left.pop()
+        loaded.add(path)
+        left += {folder / f for f in re.findall(r'"\./([\w.]+)"', path.read_text())} - loaded
+    assert sum(path.stat().st_size for path in loaded) < 200_000
+    assert (folder / "plot.js").stat().st_size < 12_000
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_keys_alone_move_every_slider_and_every_point(browser, site, name):
+    tab, wrong = opened(browser, site, name)
+    for control in tab.locator(".explore-control :is(input, select)").all():
+        if control.is_disabled():
+            continue
+        control.focus()
+        assert control.evaluate("e => e.labels.length") == 1
+        before, key = drawn(tab), "ArrowLeft"
+        if control.get_attribute("max") is not None and control.input_value() == control.get_attribute("min"):
+            key = "ArrowRight"
+        if control.evaluate("e => e.tagName") == "SELECT":
+            key = "ArrowDown"
+        tab.keyboard.press(key)
+        settled(tab)
+        assert drawn(tab) != before, control.get_attribute("name")
+        tab.get_by_role("button", name="Reset").press("Enter")
+        settled(tab)
+    for handle in tab.locator(".handle").all():
+        handle.focus()
+        before = drawn(tab)
+        tab.keyboard.press("ArrowLeft")
+        settled(tab)
+        assert drawn(tab) != before
+        assert handle.evaluate("e => e === document.activeElement")
+        assert handle.get_attribute("aria-label") and handle.get_attribute("aria-valuetext")
+    assert not wrong
+    tab.close()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_drawn_at_the_ends_of_all_its_sliders(browser, site, name):
+    tab, wrong = opened(browser, site, name)
+    found = tab.evaluate(CORNERS, name)
+    assert len(found) >= 4
+    for corner in found:
+        assert corner["fewest"] >= 2 and corner["ends"], corner
+        assert corner["says"] and not re.search(r"NaN|undefined|Infinity|–", corner["says"]), corner
+    assert not wrong
+    tab.close()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_fits_a_narrow_phone_and_stands_still_without_scripts(browser, site, name):
+    tab, wrong = opened(browser, site, name, viewport={"width": 320, "height": 700}, reduced_motion="reduce")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 320
+    assert tab.get_by_role("button", name="Play").count() == 0
+    assert not wrong
+    tab.close()
+    tab, _ = opened(browser, site, name, java_script_enabled=False)
+    assert tab.get_by_text("still").is_visible()
+    tab.close()
+
+
+def test_the_strength_of_one_mode_is_the_librarys(call):
+    rng = np.random.default_rng(0)
+    for depth, a0 in itertools.product((1, 2, 3, 5), (1e-6, 1e-3, 0.3)):
+        t, s = rng.uniform(0, 60), rng.uniform(0.7, 3)
+        found = call("one_mode", "depthStrength", t, s, a0, depth)
+        assert found == pytest.approx(float(modes.depth_strength(t, s, a0, depth)), abs=1e-9)
+        wanted = float(modes.depth_time(s / 2, s, a0, depth))
+        assert call("one_mode", "depthTime", s / 2, s, a0, depth) == pytest.approx(wanted, rel=1e-9)
+    for a0, q, s in itertools.product((1e-6, 0.0, 0.3, -0.2), (-8.0, 0.0, 1e-3, 8.0), (-0.6, 1.0)):
+        t = rng.uniform(0, 20)
+        found = call("one_mode", "unbalancedStrength", t, s, a0, q)
+        assert found == pytest.approx(float(modes.mode_strength_unbalanced(t, s, a0, q)), abs=1e-9)
+
+
+def test_gradient_descent_on_a_chain_is_the_librarys(call):
+    for depth, a0, q in ((1, 0.01, 0.0), (2, 1e-3, 4.0), (2, 1e-6, 0.0), (4, 0.1, 0.0)):
+        start = call("one_mode", "startWeights", depth, a0, q)
+        assert np.prod(start) == pytest.approx(a0) and len(start) == depth
+        if depth == 2:
+            assert start[0] ** 2 - start[1] ** 2 == pytest.approx(q)
+        found = call("one_mode", "descend", start, 1.0, 0.01, 700)
+        assert np.abs(found - simulate_chain(start, 1.0, 0.01, 700).strength).max() < 1e-9
+
+
+def test_two_layers_wait_twice_and_three_layers_ten_times_as_long(call):
+    waits = {L: [call("one_mode", "depthTime", 0.5, 1, a0, L) for a0 in (1e-3, 1e-6)] for L in (2, 3)}
+    assert waits[2][1] / waits[2][0] == pytest.approx(2, rel=0.01)
+    assert waits[3][1] / waits[3][0] == pytest.approx(10, rel=0.1)
+
+
+def test_the_race_with_a_path_for_all_routes_is_the_librarys(call):
+    times = np.linspace(0, 60, 31)
+    for M, b0, S, D in ((2, 0.3, 3.4, 0.25), (3, 0.1, 3.0, 1.0), (6, 0.5, 1.0, 1.0)):
+        wanted = routing.solve_shared_and_dedicated(S, D, M, b0, times)
+        found = call("race", "race", S, D, M, M**2, b0, b0, times)
+        assert np.abs(np.array(found["shared"]) - wanted.shared[:, 0]).max() < 1e-6
+        assert np.abs(np.array(found["dedicated"]) - wanted.dedicated[:, 0]).max() < 1e-6
+    for M, P in ((6, 4), (12, 36), (10, 1)):
+        wanted = routing.solve_sharing(3.0, 1.0, M, P, 0.3, times).strength[:, 0]
+        assert (
+            np.abs(np.array(call("race", "race", 3, 1, M, P, 0.3, 0, times)["shared"]) - wanted).max() < 1e-6
+        )
+        assert call("race", "speedUp", P) == pytest.approx(float(routing.speed_up(P)), rel=1e-12)
+
+
+def test_the_race_with_a_path_for_some_routes_is_that_of_the_graph(call):
+    M, P, S, D, b0 = 4, 4, 3.0, 1.0, 0.2
+    hidden = [(f"s{i // 2}{j // 2}", f"d{i}{j}") for i in range(M) for j in range(M)]
+    routes = [(f"x{k // M}", f"y{k % M}", name) for k, names in enumerate(hidden) for name in names]
+    edges = (
+        {(x, f"{h}a") for x, _, h in routes}
+        | {(f"{h}a", f"{h}b") for *_, h in routes}
+        | {(f"{h}b", y) for _, y, h in routes}
+    )
+    net = GatedGraph({v: 1 for edge in edges for v in edge}, sorted(edges))
+    wanted = {(x, h, y) for x, y, h in routes}
+    ends = [(*net.ends(k), net.edges[path[0]][1].rstrip("a")) for k, path in enumerate(net.paths)]
+    trained = np.array([(x, h, y) in wanted for x, y, h in ends])
+    pairs = [
+        (j, p)
+        for j, p in itertools.product(range(len(ends)), repeat=2)
+        if ends[j][:2] == ends[p][:2] and trained[j] and trained[p]
+    ]
+    reduction = Reduction(
+        net, np.where(trained, S, 0)[:, None] / M**2, pairs, np.full((len(pairs), 1), D / M**2)
+    )
+    times = np.linspace(0, 80, 21)
+    run = reduction.solve(b0, times).paths[..., 0]
+    found = call("race", "race", S, D, M, P, b0, b0, times)
+    shared = np.array([h.startswith("s") for *_, h in ends])
+    assert np.abs(np.array(found["shared"])[:, None] - run[:, trained & shared]).max() < 1e-6
+    assert np.abs(np.array(found["dedicated"])[:, None] - run[:, trained & ~shared]).max() < 1e-6
+
+
+def test_the_share_of_the_own_path_falls_a_thousandfold_for_every_tenth_of_the_start(call):
+    for M, P in ((6, 4), (6, 36), (10, 25)):
+        shares = [call("race", "dedicatedShare", 3, 1, M, P, b, b) for b in (0.01, 0.1)]
+        assert shares[1] / shares[0] == pytest.approx(1000, rel=0.15)
+    assert call("race", "dedicatedShare", 3, 1, 6, 1, 0.1, 0.1) == pytest.approx(0.5)
