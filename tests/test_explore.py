@@ -7,11 +7,13 @@ import re
 import numpy as np
 import pytest
 
-from gdln.linear import modes
+from gdln.bottleneck import linear as bottleneck
+from gdln.linear import modes, riccati
 from gdln.linear.simulation import simulate_chain
 from gdln.race import routing
 from gdln.race.graph import GatedGraph
 from gdln.race.reduction import Reduction
+from gdln.renormalization import scalar
 from tests import chromium
 from tests.serving import served
 from tests.test_book import PAGES, ROOT
@@ -174,7 +176,7 @@ def test_keys_alone_move_every_slider_and_every_point(browser, site, name):
 def test_a_figure_is_drawn_at_the_ends_of_all_its_sliders(browser, site, name):
     tab, wrong = opened(browser, site, name)
     found = tab.evaluate(CORNERS, name)
-    assert len(found) >= 4
+    assert len(found) >= 2
     for corner in found:
         assert corner["fewest"] >= 2 and corner["ends"], corner
         assert corner["says"] and not re.search(r"NaN|undefined|Infinity|–", corner["says"]), corner
@@ -273,3 +275,91 @@ def test_the_share_of_the_own_path_falls_a_thousandfold_for_every_tenth_of_the_s
         shares = [call("race", "dedicatedShare", 3, 1, M, P, b, b) for b in (0.01, 0.1)]
         assert shares[1] / shares[0] == pytest.approx(1000, rel=0.15)
     assert call("race", "dedicatedShare", 3, 1, 6, 1, 0.1, 0.1) == pytest.approx(0.5)
+
+
+def test_the_plane_of_two_weights_is_the_librarys(call):
+    rng = np.random.default_rng(1)
+    for b1, b2 in [
+        (0.05, 0.15),
+        (-1.6, 1.4),
+        (1.7, -0.6),
+        (-0.4, -0.05),
+        (-1.5, 1.5),
+        (0.0, 0.3),
+        *rng.normal(size=(6, 2)),
+    ]:
+        t, s = rng.uniform(0, 15), rng.uniform(0.2, 2)
+        found = call("phase", "chainWeights", t, s, b1, b2)
+        assert found == pytest.approx(np.array(modes.chain_weights(t, s, b1, b2)).tolist(), abs=1e-9)
+        path = np.array(call("phase", "descend", b1, b2, s, 0.01, 500))
+        assert np.abs(path - simulate_chain([b1, b2], s, 0.01, 500).weights).max() < 1e-9
+
+
+def test_the_way_from_lazy_to_rich_is_the_librarys(call):
+    strengths, times = np.array([1.5, 1.0, 0.5]), np.linspace(0, 16, 9)
+    frames = [np.linalg.qr(np.random.default_rng(k).standard_normal((3, 3)))[0] for k in range(2)]
+    sigma = frames[0] * strengths @ frames[1].T
+    for imbalance, a0 in itertools.product((-6.0, -0.3, 0.0, 1e-3, 4.0), (1e-3, 0.1, 3.0)):
+        weights = riccati.lambda_balanced_weights(frames, imbalance, a0, 3, np.random.default_rng(2))
+        wanted = riccati.solve(weights, sigma, times)
+        found = np.array([call("lazy_to_rich", "flow", t, a0, imbalance) for t in times])
+        inside = np.einsum("oa,toi,ia->ta", frames[0], wanted.maps, frames[1])
+        assert np.abs(found.prod(axis=2) - inside).max() < 1e-8
+        turned = [call("lazy_to_rich", "kernelDistance", w, found[0]) for w in found]
+        assert np.abs(turned - riccati.kernel_distance(wanted)).max() < 1e-8
+
+
+def test_at_no_imbalance_the_kernel_turns_equally_far_from_every_start_and_at_six_hardly(call):
+    def end(a0, imbalance):
+        return call(
+            "lazy_to_rich",
+            "kernelDistance",
+            *(call("lazy_to_rich", "flow", t, a0, imbalance) for t in (1000, 0)),
+        )
+
+    assert [end(a0, 0) for a0 in (1e-3, 0.1, 3)] == pytest.approx([end(1.0, 0)] * 3, rel=1e-6)
+    assert end(0.01, 6) < 0.001 < 0.03 < end(0.01, 0)
+
+
+def test_the_scale_of_a_kernel_is_the_librarys(call):
+    rng = np.random.default_rng(3)
+    for depth in (1, 2, 7, 20):
+        for alpha, r0, sigma2 in 10 ** rng.uniform([-2, -1, -0.6], [2, 1, 0.6], (8, 3)):
+            found = call("kernel_scale", "layerScale", alpha, r0, sigma2, depth)
+            assert found == pytest.approx(scalar.layer_scale(alpha, r0, sigma2, depth), rel=1e-9)
+            limit = call("kernel_scale", "depthLimit", alpha, r0, sigma2)
+            assert limit == pytest.approx(scalar.depth_limit(alpha, r0, sigma2), rel=1e-9)
+
+
+def test_narrow_networks_take_the_scale_of_the_labels_and_wide_ones_keep_the_priors(call):
+    for r0, sigma2, depth in ((0.3, 2.0, 1), (3.0, 0.5, 3)):
+        ends = [
+            call("kernel_scale", "layerScale", alpha, r0, sigma2, depth) ** depth for alpha in (1e4, 1e-5)
+        ]
+        assert ends == pytest.approx([r0, sigma2**depth], rel=0.01)
+
+
+def test_modes_behind_a_bottleneck_are_the_librarys(call):
+    rng = np.random.default_rng(4)
+    for c_g, c_f in ((1, 3), (2, 2), (3, 1)):
+        for S, d, t in np.stack(
+            [rng.uniform(0.15, 24, 6), 10 ** rng.uniform(0, 3, 6), rng.uniform(0, 0.6, 6)], 1
+        ):
+            wanted = float(bottleneck.mode_strength(t, S, d, c_g, c_f))
+            assert call("bottleneck_modes", "modeStrength", t, S, d, c_g, c_f) == pytest.approx(
+                wanted, rel=1e-8
+            )
+            assert call("bottleneck_modes", "simulate", S, d, c_g, c_f, [0, t])[1] == pytest.approx(
+                wanted, rel=1e-6
+            )
+            time = float(bottleneck.mode_time(S / 2, S, d, c_g, c_f))
+            assert call("bottleneck_modes", "modeTime", S / 2, S, d, c_g, c_f) == pytest.approx(
+                time, rel=1e-9
+            )
+            rho = float(bottleneck.acceleration(S, d, c_g, c_f))
+            assert call("bottleneck_modes", "acceleration", S, d, c_g, c_f) == pytest.approx(rho, rel=1e-12)
+
+
+def test_width_and_labels_count_only_as_the_ratio_of_square_and_width(call):
+    rho = [call("bottleneck_modes", "acceleration", S, d, 2, 2) for S, d in ((6, 4), (12, 16), (3, 1))]
+    assert rho == pytest.approx([rho[0]] * 3)

@@ -39,7 +39,7 @@ export function depthStrength(t, s, a0, depth) {
 }
 
 // dP/dt = 2 s P - (P² - q²) / 2
-function riccati(t, s, P, q) {
+export function riccati(t, s, P, q) {
   const R = Math.hypot(2 * s, q), e = Math.exp(-R * t), near = R + 2 * Math.abs(s), far = q ** 2 / near;
   const [up, down] = s >= 0 ? [near, far] : [far, near], bottom = down + up * e + P * (1 - e);
   return bottom > 0 ? (P * (up + down * e) + q ** 2 * (1 - e)) / bottom : 0;

@@ -144,7 +144,8 @@ export class Panel {
         this.handles[i] = handle;
         this.front.append(handle);
       }
-      const [px, py] = [this.x.to(mark.handle[0]), this.y.to(mark.handle[1])];
+      const at = (map, axis, v) => map.to(clip(v, axis.from, axis.to)); // in sight, wherever it is
+      const [px, py] = [at(this.x, this.panel.x, mark.handle[0]), at(this.y, this.panel.y, mark.handle[1])];
       this.handles[i].setAttribute("transform", `translate(${px.toFixed(2)} ${py.toFixed(2)})`);
       const says = mark.says ?? `${number(mark.handle[0])}, ${number(mark.handle[1])}`;
       const label = { "aria-label": mark.name, "aria-valuenow": mark.handle[mark.along ?? 0], "aria-valuetext": says };
