@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "book" / "_static" / "imports.svg"
 #: Packages by floor, top floor first; the ground has no folder.
 FLOORS = (
-    ("race", "renormalization", "bottleneck", "convergence", "alignment"),
+    ("race", "renormalization", "bottleneck", "convergence", "alignment", "synthesis"),
     ("linear", "kernels", "nets", "data"),
     ("ground",),
 )

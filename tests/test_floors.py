@@ -12,7 +12,7 @@ import pytest
 import gdln
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = {"race", "renormalization", "bottleneck", "convergence", "alignment"}
+PARTS = {"race", "renormalization", "bottleneck", "convergence", "alignment", "synthesis"}
 #: What a package may import besides itself and the ground.
 BELOW = {
     "ground": set(),

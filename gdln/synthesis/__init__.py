@@ -1,0 +1,5 @@
+"""One network, many theories: what each of them says of the same network, and where it is right.
+
+``two_points`` follows two points through any network by three equations and two rates; held against it are the networks
+of ``two_points_nets``.
+"""
