@@ -12,7 +12,7 @@ floors below, or stay in the package:
 
 Data flows one way: from ``data`` to gates or a graph, a theory's ``solve`` and its result; and from ``data`` to
 networks, training and a trajectory. The two meet in a chapter or a test. Importing a package loads no torch; modules
-that need it are imported by name.
+that need it are imported by name::
 
     from gdln.data import hierarchical
     from gdln.race import GatedGraph, correlations, reduce_flow

@@ -15,11 +15,13 @@ from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
+import api  # noqa: E402
 from browser import runs_in_a_browser  # noqa: E402
 
 HTML = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-PAGES = [TOC["root"], *[c["file"] for part in TOC["parts"] for c in part["chapters"]]]
+LISTED = [entry for part in TOC["parts"] for c in part["chapters"] for entry in (c, *c.get("sections", ()))]
+PAGES = [TOC["root"], *[entry["file"] for entry in LISTED]]
 CHAPTERS = [page for page in PAGES if "```{code-cell}" in (ROOT / f"{page}.md").read_text()]
 TAUGHT = [page for page in CHAPTERS if page != TOC["root"]]
 WORKPLACE = re.compile(r"(?<![\w.])/(?:work|root|home|tmp)/")
@@ -102,6 +104,31 @@ def test_no_page_loads_anything_from_another_host(page):
             if tag == "link" and not {"stylesheet", "preload", "icon"} & set(element.get("rel", [])):
                 continue
             assert not re.match(r"(https?:)?//", address), f"{page} loads {address}"
+
+
+@pytest.mark.parametrize("package", api.packages())
+def test_the_page_of_a_package_shows_every_function_with_its_source_and_its_summary(package):
+    name = package.partition(".")[2] or "ground"
+    article = built(f"book/api/{name}").find("article")
+    heads = [head.text.rstrip("#") for head in article.find_all("h2")]
+    assert heads[: len(api.modules_of(package))] == [m.rpartition(".")[2] for m in api.modules_of(package)]
+    for module in api.modules_of(package):
+        for kind, name in api.members(module):
+            entry = article.find("dt", id=f"{module}.{name}")
+            assert entry is not None, f"{module}.{name} is not on its page"
+            if kind != "data":
+                assert "[source]" in entry.text
+                assert article.select(f'table.autosummary a[href="#{module}.{name}"]'), (
+                    f"no summary of {name}"
+                )
+    assert {dt.find_previous("h2").text.rstrip("#") for dt in article.select("dl.data > dt")} <= {"Constants"}
+
+
+def test_a_function_names_the_chapters_that_use_it_and_no_others():
+    entry = built("book/api/race").find("dt", id="gdln.race.routing.speed_up").parent
+    links = [a["href"].partition("#")[0] for a in entry.select("p.used-in a")]
+    using = [p for p in CHAPTERS if "routing.speed_up(" in (ROOT / f"{p}.md").read_text()]
+    assert links == [os.path.relpath(f"{page}.html", "book/api") for page in using] and links
 
 
 def test_launch_buttons_point_to_files_that_exist():

@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx_exercise.nodes import exercise_enumerable_node
-from tables import kept, row_of, table_of
+from tables import chapter_numbers, kept, row_of, table_of
 
 logger = logging.getLogger(__name__)
 #: Kinds of exercises, by class, as a reader sees them.
@@ -89,8 +89,8 @@ def _resolve(app, doctree, docname):
     """Put the table in its place, with the numbers of the pages."""
     env = app.env
     for place in doctree.findall(exercise_table):
-        rows = []
-        for page in sorted(kept(env, "gdln_exercises"), key=lambda page: _order(env, page)):
+        rows, numbers = [], chapter_numbers(env)
+        for page in sorted(kept(env, "gdln_exercises"), key=lambda page: numbers.get(page, 0)):
             for label, kind, difficulty, minutes in env.gdln_exercises[page]:
                 number = ".".join(map(str, env.toc_fignumbers[page]["exercise"][label]))
                 uri = app.builder.get_relative_uri(docname, page) + f"#{label}"
@@ -100,10 +100,6 @@ def _resolve(app, doctree, docname):
                 rows.append(row_of([[cell] for cell in (link, *words)]))
         head = ["exercise", "chapter", "kind", "difficulty", "minutes"]
         place.replace_self(table_of(head, rows, ["exercises"]))
-
-
-def _order(env, page):
-    return env.toc_secnumbers.get(page, {}).get("", (0,))
 
 
 def setup(app):

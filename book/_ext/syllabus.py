@@ -13,7 +13,7 @@ import yaml
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
-from tables import row_of, table_of
+from tables import chapter_numbers, row_of, table_of
 
 logger = logging.getLogger(__name__)
 COLUMN, ROW, BOX, HEAD = 112, 44, (44, 28), 44  # of the drawing, in pixels
@@ -87,15 +87,9 @@ def set_head(folder, name):
 def _resolve(app, doctree, docname):
     env = app.env
     for place in list(doctree.findall(course_table)):
-        text = {page: Path(env.doc2path(page)).read_text(encoding="utf-8") for page in _chapters(env)}
+        text = {page: Path(env.doc2path(page)).read_text(encoding="utf-8") for page in chapter_numbers(env)}
         shown = _syllabus if place["weeks"] is not None else _needs
         place.replace_self(shown(app, docname, place["weeks"], text))
-
-
-def _chapters(env):
-    """Numbered pages, by their numbers."""
-    numbers = {page: found.get("") for page, found in env.toc_secnumbers.items()}
-    return dict(sorted(((page, n[0]) for page, n in numbers.items() if n), key=lambda pair: pair[1]))
 
 
 def _link(app, docname, page, text):
@@ -104,7 +98,7 @@ def _link(app, docname, page, text):
 
 def _syllabus(app, docname, weeks, text):
     env, rows, total = app.env, [], 0
-    numbers, folder = _chapters(env), Path(app.srcdir)
+    numbers, folder = chapter_numbers(env), Path(app.srcdir)
     for week, (chapters, sets) in enumerate(weeks, 1):
         reading, links, tasks, working = 0, [], [], 0
         for chapter in chapters:
@@ -127,7 +121,7 @@ def _syllabus(app, docname, weeks, text):
 
 
 def _needs(app, docname, _, text):
-    env, numbers = app.env, _chapters(app.env)
+    env, numbers = app.env, chapter_numbers(app.env)
     labels = env.get_domain("std").labels
     before = {page: [p for p in needs(text[page], page, labels) if p in numbers] for page in numbers}
     rows = []

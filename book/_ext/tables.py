@@ -1,4 +1,4 @@
-"""Tables that an extension makes itself, and what the environment remembers between builds."""
+"""Tables that an extension makes itself, and what the environment remembers: between builds, and of the chapters."""
 
 from docutils import nodes
 
@@ -34,3 +34,9 @@ def kept(env, name):
     if not hasattr(env, name):
         setattr(env, name, {})
     return getattr(env, name)
+
+
+def chapter_numbers(env):
+    """Return the numbered pages, which are the chapters, in their order, with their numbers."""
+    found = {page: numbers.get("") for page, numbers in env.toc_secnumbers.items()}
+    return dict(sorted(((page, n[0]) for page, n in found.items() if n), key=lambda pair: pair[1]))
