@@ -166,8 +166,7 @@ def described(value):
     # a class has descriptors where its objects have values
     shape = None if isinstance(value, type) else getattr(value, "shape", None)
     if shape is not None and len(tuple(shape)) > 0:
-        kind = "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-        return f"{kind} of shape {tuple(shape)}"
+        return _of_shape(value)
     if isinstance(value, np.generic | np.ndarray):
         return f"{value.dtype} {value}"
     text = repr(value)
@@ -178,6 +177,11 @@ def described(value):
     if isinstance(value, type) or callable(value):
         return getattr(value, "__qualname__", type(value).__name__)
     return f"an object of type {type(value).__name__}"
+
+
+def _of_shape(value):
+    kind = "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+    return f"{kind} of shape {tuple(value.shape)}"
 
 
 def array(
@@ -625,6 +629,38 @@ def entries(name, given, wanted, what):
     return given
 
 
+def shaped(name, x, shape):
+    """An array or a torch tensor of some shape, as it came.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    x : ndarray or torch tensor
+        What came.
+    shape : tuple
+        As in :func:`array`.
+
+    Returns
+    -------
+    x : object
+        The same object.
+
+    Raises
+    ------
+    ValueError
+        If its shape is another one.
+
+    Examples
+    --------
+    >>> shaped("x", np.zeros((5, 2)), ("batch", 3))
+    Traceback (most recent call last):
+    ValueError: x needs shape (batch, 3), got an array of shape (5, 2)
+    """
+    _shape(name, x, None, shape)
+    return x
+
+
 def instance(name, value, kinds):
     """An object of one class, or of one of several.
 
@@ -974,7 +1010,7 @@ def _shape(name, found, ndim, shape):
         if found.ndim not in allowed:
             words = " or ".join(map(str, allowed))
             axes = "dimension" if words == "1" else "dimensions"
-            raise ValueError(f"{name} needs {words} {axes}, got an array of shape {found.shape}")
+            raise ValueError(f"{name} needs {words} {axes}, got {_of_shape(found)}")
     if shape is None:
         return
     free = bool(shape) and shape[0] is Ellipsis
@@ -990,7 +1026,7 @@ def _shape(name, found, ndim, shape):
     if not fits:
         words = ["..."] * free + ["any" if entry is None else str(entry) for entry in wanted]
         text = f"({words[0]},)" if len(words) == 1 else f"({', '.join(words)})"
-        raise ValueError(f"{name} needs shape {text}, got an array of shape {found.shape}")
+        raise ValueError(f"{name} needs shape {text}, got {_of_shape(found)}")
 
 
 def _bounds(name, found, above, least, below, most):

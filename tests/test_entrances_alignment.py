@@ -13,7 +13,7 @@ from tests import test_entrances as walk
 MODULES = (convolutional, experiments, perceptrons, recurrent, routing, rules, scores, theory)
 #: Results, which keep what they are given; what speaks for the functions that call it.
 APART = {
-    "LayerKernels", "ImageTask", "AlignmentScores", "RuleResult", "need_targets", "need_stack",
+    "LayerKernels", "ImageTask", "AlignmentScores", "RuleResult", "need_batch", "need_stack",
     "need_data",
 }  # fmt: skip
 

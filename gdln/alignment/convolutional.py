@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from gdln import checks
-from gdln.alignment.rules import need_targets
+from gdln.alignment.rules import need_batch
 
 RULES = ("backprop", "align_ada", "align_zero", "align_prop", "feedback", "readout")
 EPS = 1e-6  # added to the variance of a channel before its root is taken, as in the published code
@@ -92,8 +92,7 @@ class ConvolutionalNets:
         """
         weights = self.weights if weights is None else weights
         fan_in = weights[0].shape[2]
-        fits = x.ndim == 4 and 9 * x.shape[1] == fan_in
-        checks.need(fits, "x", f"shape (batch, {fan_in // 9}, height, width)", x)
+        checks.shaped("x", x, ("batch", fan_in // 9, "height", "width"))
         S, B = len(weights[0]), len(x)
         a = x.to(weights[0].dtype).expand(S, *x.shape)
         pre, z = [], []
@@ -131,7 +130,8 @@ class ConvolutionalNets:
     def changes(self, rule, initial, feedback, x, y):
         """See :meth:`gdln.alignment.rules.Learner.changes`; ``x`` has shape (batch, channels, height, width)."""
         checks.choice("rule", rule, self.rules)
-        need_targets(x, y, (len(x), self.weights[-1].shape[1]))
+        images = ("batch", self.weights[0].shape[2] // 9, "height", "width")
+        need_batch(x, y, images, ("batch", self.weights[-1].shape[1]))
         if rule in ("align_zero", "align_ada"):
             f0, pre0, z = self.passes(x, initial)
             with torch.no_grad():

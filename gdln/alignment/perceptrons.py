@@ -7,7 +7,7 @@ import torch
 
 from gdln import checks
 from gdln.activations import LEAK
-from gdln.alignment.rules import DRAWING, RULES, need_targets
+from gdln.alignment.rules import DRAWING, RULES, need_batch
 from gdln.nets.mlp import MLP
 
 #: Slope of each activation as a function of the activity itself.
@@ -186,7 +186,8 @@ class Perceptrons:
 
     def changes(self, rule, initial, feedback, x, y):
         """See :meth:`gdln.alignment.rules.Learner.changes`."""
-        need_targets(x, y, (x.shape[-2], self.weights[-1].shape[1]), n_seeds=len(self.weights[0]))
+        n_seeds, _, n_in = self.weights[0].shape
+        need_batch(x, y, ("batch", n_in), ("batch", self.weights[-1].shape[1]), n_seeds)
         a = self.activities(x)
         error = a[-1] - y.to(a[-1].dtype)
         a0 = self.activities(x, initial) if rule in ("align_zero", "align_ada") else a

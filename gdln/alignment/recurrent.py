@@ -5,7 +5,7 @@ import math
 import torch
 
 from gdln import checks
-from gdln.alignment.rules import need_targets
+from gdln.alignment.rules import need_batch
 
 RULES = (
     "backprop",
@@ -71,8 +71,7 @@ class RecurrentNets:
     def states(self, x, weights=None):
         """States of shape (n_seeds, batch, width), one a time, the zero initial state first."""
         w_in, W, b = (self.weights if weights is None else weights)[:3]
-        fits = x.ndim == 3 and x.shape[2] == w_in.shape[2]
-        checks.need(fits, "x", f"shape (batch, times, {w_in.shape[2]})", x)
+        checks.shaped("x", x, ("batch", "times", w_in.shape[2]))
         drive = torch.einsum("btd,snd->tsbn", x.to(W.dtype), w_in) + b
         states = [W.new_zeros(drive.shape[1:])]
         for drive_t in drive:
@@ -93,7 +92,7 @@ class RecurrentNets:
     @torch.no_grad()
     def loss(self, x, y):
         """Squared error summed over time, averaged over sequences, one number a network."""
-        need_targets(x, y, x.shape[:2])
+        need_batch(x, y, ("batch", "times", self.weights[0].shape[2]), ("batch", "times"))
         return (self.outputs(x) - y).square().sum(-1).mean(-1)
 
     def draw_feedback(self, rule, generator):
@@ -109,7 +108,7 @@ class RecurrentNets:
     def changes(self, rule, initial, feedback, x, y):
         """See :meth:`gdln.alignment.rules.Learner.changes`; ``x`` has shape (batch, times, n_inputs)."""
         checks.choice("rule", rule, self.rules)
-        need_targets(x, y, x.shape[:2])
+        need_batch(x, y, ("batch", "times", self.weights[0].shape[2]), ("batch", "times"))
         states = self.states(x)
         residual = self.read(states) - y.to(states[0].dtype)
         loss = residual.square().sum(-1).mean(-1)

@@ -5,7 +5,7 @@ import math
 import torch
 
 from gdln import checks
-from gdln.alignment.rules import need_targets
+from gdln.alignment.rules import need_batch
 
 RULES = ("backprop", "align_ada", "align_zero", "feedback", "readout")
 
@@ -54,6 +54,7 @@ class RoutingNets:
         width, n_seeds = checks.count("width", width), checks.count("n_seeds", n_seeds)
         gain = checks.positive("gain", gain)
         checks.torch_generator("generator", generator)
+        self.sides = ("batch", n_inputs), ("batch", n_outputs)
         n_in, n_out = self.mask.shape
         shapes = [(n_in, width, n_inputs), (width, width), (n_out, n_outputs, width)]
         scale = gain / math.sqrt(width)
@@ -66,7 +67,7 @@ class RoutingNets:
     def activities(self, x, weights=None):
         """Activities after the encoders and after the shared layer, each (n_seeds, M, n, h)."""
         E, S, _ = self.weights if weights is None else weights
-        checks.need(x.ndim == 2 and x.shape[1] == E.shape[3], "x", f"shape (n, {E.shape[3]})", x)
+        checks.shaped("x", x, ("n", E.shape[3]))
         first = x.to(E.dtype) @ E.mT
         return first, first @ S.mT[:, None]
 
@@ -77,7 +78,7 @@ class RoutingNets:
 
     def route_losses(self, x, y):
         """Half squared error of every route, averaged over items, shape (n_seeds, M, M')."""
-        need_targets(x, y, (len(x), self.weights[2].shape[2]))
+        need_batch(x, y, *self.sides)
         return (self.outputs(x) - y).square().sum(-1).mean(-1) / 2
 
     def maps(self):
@@ -99,7 +100,7 @@ class RoutingNets:
     def changes(self, rule, initial, feedback, x, y):
         """See :meth:`gdln.alignment.rules.Learner.changes`; ``x`` (n, n_inputs), ``y`` (n, n_outputs)."""
         checks.choice("rule", rule, self.rules)
-        need_targets(x, y, (len(x), self.weights[2].shape[2]))
+        need_batch(x, y, *self.sides)
         x = x.to(self.weights[0].dtype)
         first, second = self.activities(x)
         residual = (torch.einsum("sinh,sjch->sijnc", second, self.weights[2]) - y) * self.mask[

@@ -160,15 +160,20 @@ class Learner:
         return loss
 
 
-def need_targets(x, y, shape, n_seeds=None):
-    """Raise a ValueError unless the batch has samples and targets of one shape; a leading axis of seeds if allowed."""
-    shapes = [tuple(shape)] + ([] if n_seeds is None else [(n_seeds, *shape), (1, *shape)])
-    seeds = {len(part) for part in (x, y) if n_seeds is not None and part.ndim == 3} - {1}
-    if 0 in x.shape or tuple(y.shape) not in shapes or seeds - {n_seeds}:
-        raise ValueError(
-            f"y needs shape {tuple(shape)} with at least one sample, got {tuple(y.shape)} for x of shape "
-            f"{tuple(x.shape)}"
-        )
+def need_batch(x, y, inputs, targets, n_seeds=None):
+    """Raise a ValueError unless a batch has samples and both shapes; a word of the inputs' is the targets' as well.
+
+    With ``n_seeds``, both may have a leading axis of seeds, of that length or of one.
+    """
+    free = () if n_seeds is None else (...,)
+    checks.shaped("x", x, (*free, *inputs))
+    lengths = dict(zip(inputs, x.shape[-len(inputs) :], strict=True))
+    checks.shaped("y", y, (*free, *(lengths.get(length, length) for length in targets)))
+    checks.need(0 not in x.shape, "x", "at least one sample", x)
+    for name, data, shape in (("x", x, inputs), ("y", y, targets)):
+        batches = tuple(data.shape[: -len(shape)])
+        words = f"one batch for all networks, or one for each of {n_seeds}"
+        checks.need(batches in ((), (1,), (n_seeds,)), name, words, data)
 
 
 def need_stack(name, network):

@@ -79,7 +79,7 @@ class ThreeLayerNetwork(nn.Module):
         """Pre-activations, shape (n, m), of inputs of shape (n, d), in the type of the weights."""
         X = torch.as_tensor(X).to(self.W.dtype)
         d = (self.W if self.kind is None else self.u).shape[1]
-        checks.need(X.ndim == 2 and X.shape[1] == d, "X", f"shape (n, {d})", X)
+        checks.shaped("X", X, ("n", d))
         if self.kind is None:
             phi = X / math.sqrt(X.shape[1])
         elif self.kind == "relu":

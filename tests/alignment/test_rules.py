@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -241,8 +242,79 @@ def test_targets_rates_and_labels_of_another_shape_are_refused():
             learner.changes(x, wrong)
     with pytest.raises(ValueError, match="at least one sample"):
         learner.changes(x[:0], y[:0])
-    for lr in (float("nan"), -0.1, torch.ones(17)):
-        with pytest.raises(ValueError, match="finite rates"):
-            learner.step(x, y, lr)
     with pytest.raises(ValueError, match="^labels needs one entry for each"):
         accuracy(nets(), x, torch.zeros(len(x) - 1))
+    for labels in (torch.zeros(len(x)), torch.zeros(len(x), 1, dtype=torch.int64)):
+        with pytest.raises(ValueError, match="^labels needs one class a sample"):
+            accuracy(nets(), x, labels)
+    with pytest.raises(ValueError, match="^x needs at least one sample"):
+        accuracy(nets(), torch.tensor(1.0), torch.tensor(0))
+
+
+RATES = [0, 2, 0.25, np.float64(0.25), torch.tensor(0.25), torch.tensor([0.25]), torch.tensor([0.25, 3.0])]
+
+
+@pytest.mark.parametrize("lr", RATES)
+def test_a_step_adds_the_rate_times_the_change_for_one_rate_or_one_a_network(lr):
+    x, y = data()
+    learner = Learner(nets(), "align_ada")
+    before = [W.clone() for W in learner.network.weights]
+    changes, loss = learner.changes(x, y)
+    assert torch.equal(learner.step(x, y, lr), loss)
+    rates = torch.as_tensor(lr, dtype=torch.float64).reshape(-1).expand(2)
+    for W, W0, change in zip(learner.network.weights, before, changes, strict=True):
+        for s in range(2):
+            assert (W[s] - W0[s] - rates[s] * change[s]).abs().max() < 1e-15
+
+
+@pytest.mark.parametrize(
+    "lr",
+    [math.nan, math.inf, -0.1, True, "0.1", None, *(torch.tensor(v) for v in (math.nan, math.inf, -0.1))],
+)
+def test_rates_that_are_no_rates_are_refused_and_nothing_moves(lr):
+    x, y = data()
+    learner = Learner(nets(), "backprop")
+    wrong = [lr, lr.expand(2), torch.stack([torch.tensor(0.1), lr])] if torch.is_tensor(lr) else [lr]
+    for rate in (*wrong, torch.ones(3), torch.ones(0)):
+        with pytest.raises(
+            ValueError, match="^lr needs finite rates of at least 0, one for all or one for each of 2"
+        ):
+            learner.step(x, y, rate)
+    assert all(torch.equal(W, W0) for W, W0 in zip(learner.network.weights, learner.initial, strict=True))
+
+
+def test_a_source_of_randomness_is_a_generator_even_where_none_is_drawn_from():
+    for rule in ("backprop", "feedback"):
+        with pytest.raises(TypeError, match="^generator needs a torch.Generator"):
+            Learner(nets(), rule, 3)
+
+
+def test_filled_gradients_and_losses_of_one_linear_layer_worked_by_hand():
+    # f = 2 and -1 for targets 1 and 1: errors 1 and -2, loss (1 + 4) / 4, gradient (1 (1, 0) - 2 (0, 1)) / 2
+    model = MLP([2, 1], "linear", "standard", generator=generator())
+    model.weights[0].data = torch.tensor([[2.0, -1.0]]).double()
+    learner = Learner(Perceptrons.from_models([model]), "backprop")
+    x, y = torch.eye(2).double(), torch.ones(2, 1).double()
+    assert fill_gradients(model, learner, x, y) == 1.25
+    assert model.weights[0].grad.tolist() == [[0.5, -1.0]]
+    # the weights move by (-1/2, 1), and then by half as much: the error halves in every step
+    losses, seen = train(
+        learner,
+        x,
+        y,
+        1.0,
+        3,
+        generator=generator(),
+        batch_size=2,
+        evaluate=lambda net: net.outputs(x).tolist(),
+    )
+    assert losses.tolist() == [[1.25], [0.3125], [0.078125]]
+    assert seen[0] == [[[1.5], [0.0]]]
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_minibatches():
+    x, y = data(n=6)
+    learner = Learner(nets(), "backprop")
+    losses, _ = train(learner, x, y, 0.0, 2, generator=generator(), batch_size=2)
+    for loss in losses:  # nothing moves, so the order of the samples does not matter
+        torch.testing.assert_close(loss, learner.changes(x, y)[1], rtol=1e-14, atol=0)

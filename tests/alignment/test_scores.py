@@ -21,6 +21,24 @@ def test_scores_are_one_for_proportional_matrices_and_blind_to_rotations_of_the_
     assert scores.scale_ratio(4 * A, D) == pytest.approx(4)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e3])
+def test_scores_worked_by_hand_in_any_unit(unit):
+    change, other = unit * np.array([[3.0, 4], [0, 0], [0, 0]]), unit * np.array([[3.0, 0], [0, 4], [0, 12]])
+    np.testing.assert_allclose(scores.gram(change), unit**2 * np.array([[9, 12], [12, 16]]), rtol=1e-15)
+    np.testing.assert_allclose(scores.error_blind_gram(change), scores.gram(change), rtol=1e-15)
+    # |change| = 5, |other| = 13 and the product has 9
+    assert scores.entrywise_cosine(change, other) == pytest.approx(9 / 65, rel=1e-14)
+    A, B = unit * np.array([[2.0, 1], [1, 2]]), unit * np.diag([3.0, 4])
+    assert scores.gram_score(A, B) == pytest.approx(14 / (10**0.5 * 5), rel=1e-14)
+    assert scores.scale_ratio(unit**2 * np.array([[30.0, 7], [7, 20]]), change) == pytest.approx(2, rel=1e-14)
+    # xi . (1, -1) xi over |xi| |xi|, for the one probe that is drawn
+    a, b = np.random.default_rng(3).standard_normal((1, 1, 2)).ravel()
+    score = scores.probe_score(
+        lambda xi: unit * xi * [1, -1], lambda xi: unit * xi, (1, 2), 1, np.random.default_rng(3)
+    )
+    assert score == pytest.approx((a**2 - b**2) / (a**2 + b**2), rel=1e-14)
+
+
 def test_probes_estimate_the_exact_score():
     A, B = scores.gram(matrix(1)), scores.gram(matrix(2))
     exact = scores.gram_score(A, B)
@@ -58,8 +76,18 @@ def test_shapes_that_do_not_fit_and_zeros_that_have_no_direction_are_refused():
         scores.gram_score(np.eye(2), np.eye(3))
     with pytest.raises(ValueError, match="predicted needs two changes that are not zero"):
         scores.entrywise_cosine(np.eye(2), np.zeros((2, 2)))
-    with pytest.raises(ValueError, match="change needs"):
-        scores.gram(np.ones(3))
+    for A, B in ((np.zeros((2, 2)), np.eye(2)), (np.eye(2), np.zeros((2, 2)))):
+        with pytest.raises(ValueError, match="A, B needs two matrices that are not zero"):
+            scores.gram_score(A, B)
+    for call in (scores.gram, lambda v: scores.entrywise_cosine(v, v), lambda v: scores.scale_ratio(v, v)):
+        with pytest.raises(ValueError, match="change needs 2 dimensions"):
+            call(np.ones(3))
+    with pytest.raises(ValueError, match="inputs needs 2 dimensions"):
+        scores.error_blind_gram(np.ones(3))
+    with pytest.raises(ValueError, match="predicted_gram needs shape"):
+        scores.scale_ratio(np.eye(3), np.ones((3, 2)))
+    with pytest.raises(ValueError, match="shape needs numbers of at least 1"):
+        scores.probe_score(abs, abs, (2, 0), 3, rng)
     with pytest.raises(ValueError, match="n_probes needs"):
         scores.probe_score(abs, abs, (2,), 0, None)
     with pytest.raises(ValueError, match="initial needs shape"):

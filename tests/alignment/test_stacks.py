@@ -79,6 +79,35 @@ def test_rules_without_random_feedback_need_no_generator(stack):
         assert all(d.isfinite().all() for d in Learner(network, rule).changes(x, y)[0])
 
 
+def test_batches_of_another_shape_are_refused_by_the_name_of_what_is_wrong(stack):
+    network, x, y = stack
+    learner = Learner(network, "backprop")
+    for wrong in (x.repeat(1, 2, 1, 1) if x.ndim == 4 else x[..., :-1], x.flatten(), x.sum()):
+        with pytest.raises(ValueError, match=r"^x needs shape \(.*\), got a Tensor of shape \("):
+            learner.changes(wrong, y)
+    for wrong in (y[:, :-1], y[:-1], y[0], y.sum(), y[None, None, None]):
+        with pytest.raises(ValueError, match="^y needs "):
+            learner.changes(x, wrong)
+    with pytest.raises(ValueError, match="^x needs at least one sample, got a Tensor of shape"):
+        learner.changes(x[:0], y[:0])
+
+
+def test_perceptrons_take_one_batch_for_all_or_one_each_and_no_other_number():
+    network, x, y = STACKS["perceptrons"][0](generator()), tensor(2, 5, 4), tensor(2, 5, 3)
+    learner = Learner(network, "align_ada")
+    changes, loss = learner.changes(x, y)
+    for s in range(2):
+        alone, alone_loss = learner.changes(x[s], y[s])
+        assert torch.equal(alone_loss[s], loss[s])
+        assert all(torch.equal(a[s], b[s]) for a, b in zip(alone, changes, strict=True))
+    shared = learner.changes(x[0], y)[0]
+    for same in (learner.changes(x[:1], y)[0], learner.changes(x[:1].expand(2, 5, 4), y)[0]):
+        assert all(torch.equal(a, b) for a, b in zip(same, shared, strict=True))
+    for a, b in ((x.repeat(2, 1, 1), y), (x, y.repeat(2, 1, 1)), (x[None], y)):
+        with pytest.raises(ValueError, match="^[xy] needs one batch for all networks, or one for each of 2"):
+            learner.changes(a, b)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("which", ["x", "y"])
 def test_data_that_are_not_finite_are_named_and_no_network_learns_from_them(stack, which, bad):

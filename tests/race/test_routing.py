@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from gdln.data import tasks
 from gdln.race import routing, routing_simulation
@@ -210,3 +211,68 @@ def test_sharing_needs_a_square_of_a_divisor():
     assert routing.sharing(9, 9) == (3, 9) and routing.sharing(1, 5) == (1, 25)
     with pytest.raises(ValueError, match="n_shared=8"):
         routing.sharing(8, 9)  # three divides nine, but eight is no square
+
+
+def test_the_limit_is_the_largest_root_however_negative_the_constant():
+    for goal, C in ((0.1, -1.0), (1e-6, -4.0), (5.0, -1.0), (0.1, 3.0)):
+        roots = np.roots([1.0, 0.0, C, -goal])
+        largest = roots[np.abs(roots.imag) < 1e-8].real.max()
+        assert routing.hidden_limit(goal / 4, 1.0, 4, C) == pytest.approx(largest, rel=1e-9)
+
+
+@pytest.mark.parametrize("C", [0.0, 0.3, 2.0, -0.008])
+def test_the_time_of_the_hidden_edge_is_the_integral_over_its_inverse_speed(C):
+    b2, B2, s, M, tau = 0.1, 1.7, S[2], 3, 2.0
+
+    def wait(b):
+        return tau * M / ((b**2 + C) * (s - D / M * b * (b**2 + C)))
+
+    ends = np.geomspace(b2, B2, 5)  # where it is slow, at the start, pieces are short
+    whole = sum(quad(wait, low, high, epsabs=0)[0] for low, high in zip(ends[:-1], ends[1:], strict=True))
+    assert routing.hidden_time(B2, b2, s, D, M, C, tau) == pytest.approx(whole, rel=1e-10)
+
+
+def test_the_plateau_ends_in_a_pole_worked_by_hand():
+    # B2 = tan(pi/4 + t/2) for C = b2 = 1, S/M = 1/2
+    end = routing.escape_time(2.0, 4, 1.0, 1.0)
+    assert end == pytest.approx(np.pi / 2, rel=1e-14)
+    law = routing.escape_strength([0.0, np.pi / 6, 0.999 * end, 1.001 * end], 2.0, 4, 1.0, 1.0)
+    np.testing.assert_allclose(law[:2], [1.0, 3**0.5], rtol=1e-14)
+    assert np.isfinite(law[2]) and law[3] == np.inf
+    # B2 = 1/(2 - t/2) without a constant, exactly infinite at four
+    assert routing.escape_time(2.0, 4, 0.0, 0.5) == 4
+    np.testing.assert_array_equal(
+        routing.escape_strength([0.0, 2.0, 4.0, 6.0], 2.0, 4, 0.0, 0.5), [0.5, 1.0, np.inf, np.inf]
+    )
+    both = routing.escape_strength(1.0, 2.0, 4, [0.0, 4.0], [0.5, 2.0])  # tan(pi/4 + 1) is beyond the pole
+    np.testing.assert_array_equal(both, [2 / 3, np.inf])
+
+
+def test_the_limit_of_the_speed_up_worked_by_hand_and_reached_from_above():
+    np.testing.assert_allclose(routing.speed_up_limit([1, 16, 81]), 2 / np.pi * np.array([1, 8, 27]))
+    P = np.array([1e4, 1e8])
+    excess = routing.speed_up(P) / routing.speed_up_limit(P) - 1
+    # arctan(g) = pi/2 - 1/g: the excess is 2/(pi g) to leading order, and g grows like the fourth root of P
+    assert excess[0] / excess[1] == pytest.approx(10, rel=0.1) and excess[1] > 0
+    with pytest.raises(ValueError, match="n_shared needs numbers of at least 1, got 0.9"):
+        routing.speed_up_limit(0.9)
+
+
+def test_the_first_moment_of_every_course_is_what_its_equations_say():
+    # small times: B moves by t times its slope, which is written out here with other numbers for every edge
+    t, s, d, M, tau = 1e-6, 1.5, 0.5, 2, 4.0
+    run = routing.solve_routing(s, d, M, (2.0, 3.0, 5.0), [0.0, t], n_trunk=2, tau=tau)
+    error = s - 5 * 9 * 2 * d
+    slopes = np.array([5 * 9 * error / M, 5 * 3 * 2 * error, 9 * 2 * error / M]) / tau
+    moved = [np.diff(B[:, 0])[0] / t for B in (run.B1, run.B2, run.B3)]
+    np.testing.assert_allclose(moved, slopes, rtol=2e-3)
+    assert run.strength[0] == 2 * 9 * 5
+    hidden = routing.solve_hidden(s, d, M, 7.0, 3.0, [0.0, t], tau=tau).B2[:, 0]
+    assert np.diff(hidden)[0] / t == pytest.approx(16 / M * (s - 3 * 16 * d / M) / tau, rel=1e-3)
+    two = routing.solve_shared_and_dedicated(s, d, M, (2.0, 3.0), [0.0, t], tau=tau)
+    assert (two.shared[0, 0], two.dedicated[0, 0]) == (8, 27)
+    error = (s - d * (8 + 27)) / tau
+    # (b2 b1^2)' = b1^2 b2' + 2 b1 b2 b1'
+    shared, dedicated = 4 * 4 * error + 2 * 4 * 4 * error / M, (9 * 9 + 2 * 9 * 9) * error / M**2
+    assert np.diff(two.shared[:, 0])[0] / t == pytest.approx(shared, rel=1e-3)
+    assert np.diff(two.dedicated[:, 0])[0] / t == pytest.approx(dedicated, rel=1e-3)

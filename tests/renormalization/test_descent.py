@@ -1,5 +1,7 @@
 """The way down the action: where it ends, when it gives up, and what it says then."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.linalg.lapack import dpotrf
@@ -183,3 +185,227 @@ def test_a_prior_too_wide_for_double_precision_is_never_called_converged(sigma2,
     q = solution.conserved()
     assert not solution.converged or np.ptp(q) < 1e-3 * np.abs(q).max()
     assert solution.converged or (solution.gradient <= solution.rounding and solution.rounding > 1e-4)
+
+
+def mixed(sizes, seed=0, n=7):
+    """Kernel with gate sets of these sizes, the readout's first, and targets."""
+    rng = np.random.default_rng(seed)
+    gates = [0.5 + rng.random((n, m)) for m in sizes]
+    return GatedKernel(input_kernel(rng.standard_normal((n, 9))), gates), rng.standard_normal(n)
+
+
+def written_out(kernel, y, U, widths, sigma2, temperature):
+    """The action as its definition says, layer by layer."""
+    C = kernel(U[0]) + temperature * np.eye(len(y))
+    value = y @ np.linalg.solve(C, y) + np.linalg.slogdet(C)[1]
+    for l, (N, u) in enumerate(zip(widths, U, strict=True)):
+        above = U[l + 1] if l + 1 < len(U) else np.eye(1)
+        prior = sigma2 * np.kron(above, np.eye(len(u) // len(above)))
+        relative = np.linalg.solve(prior, u)
+        value += N * (np.trace(relative) - np.linalg.slogdet(relative)[1])
+    return value
+
+
+@pytest.mark.parametrize("sizes", [(3,), (2, 3), (3, 2), (2, 1, 3)])
+@pytest.mark.parametrize("spread", [0.0, 0.7])
+def test_coordinates_hold_the_action_written_out_and_its_slope_for_gate_sets_of_any_sizes(sizes, spread):
+    kernel, y = mixed(sizes)
+    widths = [5.0, 9.0, 4.0][: len(sizes)]
+    setting = widths, 0.6, 0.2
+    problem = descent.Problem(kernel, y, *setting, log_ratios=spread * np.arange(1, 1 + len(sizes)))
+    rng = np.random.default_rng(1)
+    theta, step = 0.4 * rng.standard_normal((2, sum(map(len, problem.scales))))
+    point = problem.evaluate(theta)
+    assert point.action == pytest.approx(written_out(kernel, y, point.U, *setting), rel=1e-12)
+    np.testing.assert_allclose(problem.coordinates(point.U), theta, atol=1e-12)
+    assert point.f - problem.evaluate(0 * theta).f == pytest.approx(
+        (point.action - problem.evaluate(0 * theta).action) / min(widths), rel=1e-10
+    )
+    ends = [problem.evaluate(theta + s * 1e-5 * step).f for s in (1, -1)]
+    assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(point.g @ step, rel=1e-7)
+    slopes = descent.gradients(point.U, point.plus - point.minus, kernel.dims, widths, 0.6)
+    for l, (u, slope) in enumerate(zip(point.U, slopes, strict=True)):
+        turn = rng.standard_normal(u.shape)
+        turn = 1e-5 * (turn + turn.T)
+        ends = [
+            written_out(kernel, y, [v + s * turn if i == l else v for i, v in enumerate(point.U)], *setting)
+            for s in (1, -1)
+        ]
+        assert (ends[0] - ends[1]) / 2 == pytest.approx(np.sum(slope * turn), rel=1e-6)
+    # the largest slope in the logarithm of an order parameter
+    relative = [np.linalg.norm(L.T @ s @ L, 2) / N for L, s, N in zip(point.L, slopes, widths, strict=True)]
+    assert point.gradient == pytest.approx(max(relative), rel=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [(3,), (2, 3), (3, 2)])
+def test_the_curvature_of_the_entropy_is_one_unit_in_every_coordinate(sizes):
+    # at infinite width, where the data are taken away by a huge temperature
+    kernel, y = mixed(sizes)
+    problem = descent.Problem(kernel, y, [5.0, 9.0][: len(sizes)], 0.6, 1e12)
+    theta = np.zeros(len(problem.start(1.0)))
+    for direction in np.eye(len(theta)):
+        ends = [problem.evaluate(s * 1e-4 * direction).g @ direction for s in (1, -1)]
+        assert (ends[0] - ends[1]) / 2e-4 == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(3,), (2, 3), (3, 2), (2, 1, 3)])
+def test_a_sweep_minimises_every_upper_layer_exactly_and_never_raises_the_action(sizes):
+    kernel, y = mixed(sizes, seed=3)
+    widths = [5.0, 40.0, 4.0][: len(sizes)]
+    problem = descent.Problem(kernel, y, widths, 0.6, 0.2)
+    theta = problem.start(2.0) + 0.3 * np.random.default_rng(0).standard_normal(len(problem.start(2.0)))
+    point = problem.evaluate(theta)
+    U = problem.majorise(point)
+    for l in reversed(range(1, len(sizes))):  # the layer below was still the old one then
+        then = [*point.U[:l], *U[l:]]
+        slope = descent.gradients(then, 0.0, kernel.dims, widths, 0.6)[l]
+        assert np.abs(slope @ U[l]).max() < 1e-9 * max(widths)
+    # in the first, y' C^-1 y <= tr U^-1 (U0 minus U0) and log det C <= tr plus U, up to constants
+    prior = descent.priors(U, kernel.dims, 0.6)[0]
+    old, new = point.U[0], np.linalg.inv(U[0])
+    majorant = widths[0] * (np.linalg.inv(prior) - new) + point.plus - new @ old @ point.minus @ old @ new
+    assert np.abs(majorant @ U[0]).max() < 1e-9 * max(widths)
+    assert problem.evaluate(problem.coordinates(U)).action < point.action
+
+
+@pytest.mark.parametrize("c", [3.0, 0.0, -2.0])
+def test_the_minimum_of_a_majorant_is_stationary_and_worked_by_hand_on_the_diagonal(c):
+    # q u^2 - c u - r = 0
+    u = descent._matrix_minimum(np.diag([2.0, 0.5]), c, np.diag([1.0, 6.0]))
+    roots = [(c + np.sqrt(c * c + 4 * q * r)) / (2 * q) for q, r in ((2.0, 1.0), (0.5, 6.0))]
+    np.testing.assert_allclose(u, np.diag(roots), atol=1e-14)
+    Q, R = (np.cov(np.random.default_rng(s).standard_normal((3, 9))) for s in (0, 1))
+    u = descent._matrix_minimum(Q, c, R)
+    v = np.linalg.inv(u)
+    np.testing.assert_allclose(Q, c * v + v @ R @ v, atol=1e-10)
+    np.testing.assert_array_equal(u, u.T)
+
+
+def test_the_minimum_of_a_majorant_does_not_cancel_where_the_pull_is_weak():
+    # u = r/|c| to first order, sixteen decades below c
+    assert descent._matrix_minimum(np.eye(1), -1.0, 1e-16 * np.eye(1))[0, 0] == pytest.approx(
+        1e-16, rel=1e-12
+    )
+
+
+def test_the_direction_is_that_of_the_dense_quasi_newton_matrix():
+    rng = np.random.default_rng(4)
+    curvature = np.cov(rng.standard_normal((5, 20)))
+    steps = rng.standard_normal((3, 5))
+    memory = tuple((s, curvature @ s) for s in steps)
+    s, z = memory[-1]
+    H = (s @ z) / (z @ z) * np.eye(5)
+    for s, z in memory:
+        side = np.eye(5) - np.outer(s, z) / (s @ z)
+        H = side @ H @ side.T + np.outer(s, s) / (s @ z)
+    g = rng.standard_normal(5)
+    np.testing.assert_allclose(descent._direction(g, memory), -H @ g, rtol=1e-10)
+    np.testing.assert_allclose(descent._direction(memory[-1][1], memory), -memory[-1][0], rtol=1e-10)
+    np.testing.assert_array_equal(descent._direction(g, ()), -g)
+
+
+class Bowl:
+    """A parabola of one coordinate about ``bottom``, with no values beyond a wall; counts what it is asked."""
+
+    def __init__(self, bottom, wall=np.inf):
+        self.bottom, self.wall, self.evaluations, self.asked = bottom, wall, 0, []
+
+    def evaluate(self, theta):
+        self.evaluations += 1
+        self.asked.append(float(theta[0]))
+        off = theta - self.bottom
+        return (
+            None
+            if theta[0] > self.wall
+            else SimpleNamespace(theta=theta, f=off @ off / 2, g=off, rounding=0.0)
+        )
+
+
+@pytest.mark.parametrize(
+    ("bottom", "wall", "direction", "asked"),
+    [
+        (1.0, np.inf, 1.0, [1.0]),  # a step that decreases the action is taken
+        (0.45, np.inf, 1.0, [1.0, 0.45]),  # one too far goes to the minimum of the parabola
+        (0.02, np.inf, 1.0, [1.0, 0.1, 0.02]),  # but not below a tenth of it
+        (0.4999, np.inf, 1.0, [1.0, 0.4999]),
+        (7.0, np.inf, 8.0, [2.0]),  # no coordinate moves by more than the longest step
+        (7.0, np.inf, 2.0, [2.0]),
+        (0.5, 0.9, 1.0, [1.0, 0.2]),  # beyond what can be factorised, a fifth
+        (0.5, 0.1, 1.0, [1.0, 0.2, 0.04]),
+    ],
+)
+def test_a_search_goes_where_the_parabola_says(bottom, wall, direction, asked):
+    bowl = Bowl(bottom, wall)
+    start = SimpleNamespace(theta=np.zeros(1), f=bottom**2 / 2, g=np.array([-bottom]), rounding=0.0)
+    new = descent._search(bowl, start, np.array([direction]), 100)
+    np.testing.assert_allclose(bowl.asked, asked, rtol=1e-9)
+    assert new.theta[0] == bowl.asked[-1] and new.f < start.f
+
+
+def test_a_search_ends_uphill_after_its_evaluations_and_where_steps_are_lost():
+    start = SimpleNamespace(theta=np.zeros(1), f=0.5, g=np.array([-1.0]), rounding=0.0)
+    for direction in (-1.0, 0.0):
+        bowl = Bowl(1.0)
+        assert descent._search(bowl, start, np.array([direction]), 100) is None and not bowl.asked
+    bowl = Bowl(1e-3)
+    start = SimpleNamespace(theta=np.zeros(1), f=bowl.bottom**2 / 2, g=np.array([-bowl.bottom]), rounding=0.0)
+    assert descent._search(bowl, start, np.array([1.0]), 2) is None and len(bowl.asked) == 2
+    bowl = Bowl(1.0, wall=-1.0)
+    assert descent._search(bowl, start, np.array([1.0]), 100) is None
+    assert len(bowl.asked) == 15 and bowl.asked[-1] == pytest.approx(0.2**14)  # the last above 1e-10
+
+
+def test_among_rounding_errors_a_flatter_point_is_taken_though_its_action_is_no_lower():
+    class Flat(Bowl):
+        def evaluate(self, theta):
+            point = super().evaluate(theta)
+            point.f = 5.0 + 1e-6 * (self.evaluations == 1)  # rounding
+            return point
+
+    start = SimpleNamespace(theta=np.zeros(1), f=5.0, g=np.array([-1.0]), rounding=0.0)
+    for rounding, taken in ((2e-6, True), (1e-7, False)):
+        start.rounding, bowl = rounding, Flat(1.05)
+        new = descent._search(bowl, start, np.array([1.0]), 1)
+        assert (new is not None) == taken
+    start.rounding = 2e-6
+    for bottom, taken in (
+        (0.15, True),
+        (0.05, False),
+        (1.85, True),
+        (1.95, False),
+    ):  # nine tenths of the slope
+        assert (descent._search(Flat(bottom), start, np.array([1.0]), 1) is not None) == taken
+
+
+def test_the_data_term_and_its_rounding_error_worked_by_hand():
+    # C = diag(2, 4) + 1: y C^-1 y = 9/3 + 25/5 and log det = log 15; |C|_F = sqrt(34)
+    kernel = KernelStack(np.diag([2.0, 4.0])[None, None])
+    problem = descent.Problem(kernel, np.array([3.0, 5.0]), 10, 1.0, 1.0)
+    value, plus, minus, error = problem.data_term(np.eye(1))
+    assert value == pytest.approx(8 + np.log(15), rel=1e-14)
+    assert plus[0, 0] == pytest.approx(2 / 3 + 4 / 5, rel=1e-14)
+    assert minus[0, 0] == pytest.approx(2 * 1 + 4 * 1, rel=1e-14)
+    trace_and_square = 1 / 3 + 1 / 5 + 1 + 1
+    assert error == pytest.approx(np.finfo(float).eps * np.sqrt(34) * trace_and_square, rel=1e-12)
+    assert problem.evaluations == 1
+    # a layer a thousand times wider than the data has an entropy whose rounding is added, in units of the width
+    for ratio in (0.0, 2.0):
+        wide = descent.Problem(kernel, np.array([3.0, 5.0]), 1e6, 1.0, 1.0, log_ratios=[ratio])
+        point = wide.evaluate(np.zeros(1))
+        data = wide.data_term(point.U[0])[3]
+        expected = data / 1e6 + np.finfo(float).eps * np.exp(ratio)
+        assert point.rounding == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("wrong", ["asymmetric", "indefinite", "singular", "nan"])
+def test_starts_that_are_no_order_parameters_are_refused(wrong):
+    U = {
+        "asymmetric": [[1.0, 0.5], [0.5 + 1e-6, 1.0]],
+        "indefinite": [[1.0, 2.0], [2.0, 1.0]],
+        "singular": [[1.0, 0.0], [0.0, 0.0]],
+        "nan": [[np.nan, 0.0], [0.0, 1.0]],
+    }[wrong]
+    with pytest.raises(ValueError, match="^start needs (symmetric positive-definite|finite)"):
+        rn.solve(worked(1), Y, start=[U], **WORKED)
+    tiny = 1e-6 * np.array([[1.0, 0.5], [0.5 + 1e-9, 1.0]])  # symmetric to eight digits, whatever its size
+    assert descent.Problem(worked(1), Y, **WORKED).order_parameters("start", [tiny])[0] is not None
