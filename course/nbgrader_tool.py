@@ -1,14 +1,12 @@
 """nbgrader in an environment of its own, whose notebooks run in the book's environment."""
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import venv
-from contextlib import contextmanager
 
 from course.sources import FOLDER, ROOT, STUBS
+from scripts.environment import Unmade, aside
 
 ENVIRONMENT = ROOT / "_build" / "nbgrader"
 LOCK = FOLDER / "requirements.lock"
@@ -31,20 +29,6 @@ class NoNbgrader(RuntimeError):
     """nbgrader cannot be installed."""
 
 
-@contextmanager
-def alone(environment):
-    """Wait until no other process makes the environment, where the system has such locks."""
-    environment.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with environment.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def make(environment=ENVIRONMENT, say=print):
     """Make the environment, unless it stands, and return its nbgrader.
 
@@ -56,29 +40,21 @@ def make(environment=ENVIRONMENT, say=print):
     NoNbgrader
         If it cannot be made; the message ends with what pip says.
     """
-    with alone(environment):
-        return _made(environment, say)
 
+    def announce():
+        say(f"Environment for nbgrader in {environment}: two or three minutes, once")
 
-def _made(environment, say):
-    mark = hashlib.sha256(b"\0".join([LOCK.read_bytes(), str(environment).encode(), sys.executable.encode()]))
-    done, mark = environment / "done", mark.hexdigest()
-    nbgrader = environment / "bin" / "nbgrader"
-    if done.is_file() and done.read_text() == mark:
-        return nbgrader
-    say(f"Environment for nbgrader in {environment}: two or three minutes, once")
-    venv.create(environment, with_pip=True, clear=environment.exists())
-    pip = [environment / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    result = subprocess.run([*pip, "-r", LOCK], capture_output=True, text=True)
-    if result.returncode:
-        raise NoNbgrader(f"nbgrader cannot be installed: {result.stderr.strip()[-1000:]}")
-    kernel = environment / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    told = {"argv": command, "display_name": "Python 3", "language": "python", "env": threads}
-    kernel.write_text(json.dumps(told))
-    done.write_text(mark)
-    return nbgrader
+    def point_kernel_here():
+        kernel = environment / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        told = {"argv": command, "display_name": "Python 3", "language": "python", "env": threads}
+        kernel.write_text(json.dumps(told))
+
+    try:
+        return aside(environment, LOCK, announce, point_kernel_here) / "nbgrader"
+    except Unmade as error:
+        raise NoNbgrader(str(error)) from None
 
 
 def write_config(course):

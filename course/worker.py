@@ -12,9 +12,8 @@ import resource
 import signal
 import sys
 import traceback
-from pathlib import Path
 
-from course import alarm, wire
+from course import alarm, memory, wire
 
 #: Characters of an error's message that are passed on.
 MESSAGE = 400
@@ -53,17 +52,7 @@ class Notebook:
 
     def memory(self):
         """Return the most memory that the process has held, in MB."""
-        return peak_memory()
-
-
-def peak_memory():
-    """Return the most memory that this process has held, in MB."""
-    try:  # what Linux counts for the resource includes the process that started this one, before it became another
-        status = Path("/proc/self/status").read_text()
-        return int(re.search(r"^VmHWM:\s*(\d+) kB$", status, re.M)[1]) / 2**10
-    except (OSError, TypeError):  # no such file, or no such line
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return memory.peak()
 
 
 def told(error):

@@ -18,11 +18,72 @@ import subprocess
 import sys
 import time
 import venv
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 OLDEST = (3, 11)
+
+
+class Unmade(RuntimeError):
+    """An environment cannot be made."""
+
+
+@contextmanager
+def alone(folder):
+    """Wait until no other process makes an environment, where the system has such locks."""
+    place = ROOT / "_build" / f"{folder.name}.lock"  # beside an environment it would lie in the way
+    place.parent.mkdir(exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with place.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def programs(folder):
+    """Return where an environment has its programs."""
+    return folder / ("Scripts" if os.name == "nt" else "bin")
+
+
+def aside(folder, lock, say=lambda: None, finish=lambda: None):
+    """Make an environment beside the book's, unless it stands, and return its folder of programs.
+
+    Parameters
+    ----------
+    folder : path
+        Where it goes. Another lock, another Python and another place make it anew.
+    lock : path
+        The versions of all its packages.
+    say, finish : callable, optional
+        Called before it is made, and before it counts as made.
+
+    Returns
+    -------
+    programs : path
+
+    Raises
+    ------
+    Unmade
+        If it cannot be made; the message ends with what pip says.
+    """
+    parts = [lock.read_bytes(), str(folder).encode(), sys.executable.encode()]
+    done, mark = folder / "done", hashlib.sha256(b"\0".join(parts)).hexdigest()
+    with alone(folder):
+        if not (done.is_file() and done.read_text() == mark):
+            say()
+            venv.create(folder, with_pip=True, clear=folder.exists())
+            pip = [programs(folder) / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            result = subprocess.run([*pip, "-r", lock], capture_output=True, text=True)
+            if result.returncode:
+                raise Unmade(f"{folder.name} cannot be made: {result.stderr.strip()[-1000:]}")
+            finish()
+            done.write_text(mark)
+    return programs(folder)
 
 
 def fingerprint(torch, version=sys.version_info[:2]):
@@ -95,8 +156,10 @@ def repair(folder):
 
 def main():
     """Make or complete the environment; say one line a step."""
+    options = arguments()
     try:
-        make(arguments())
+        with alone(options.folder):
+            make(options)
     except KeyboardInterrupt:
         sys.exit("Stopped. What is installed is kept: the next run goes on from here.")
 
@@ -124,7 +187,7 @@ def make(options):
             "(Debian: apt install python3 python3-venv) or name it, make PYTHON=python3.12 book"
         )
     start = time.monotonic()
-    python = options.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python = programs(options.folder) / ("python.exe" if os.name == "nt" else "python")
     try:
         if not usable(python):
             print(f"Environment in {options.folder.name}: about 2 minutes and 450 MB of packages", flush=True)

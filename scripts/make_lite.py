@@ -10,13 +10,11 @@ runtime lacks. Its first cell installs them from the site itself. FOLDER is an u
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 
 import nbformat
@@ -26,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 import make_notebooks  # noqa: E402
 from browser import build_wheel, runs_in_a_browser  # noqa: E402
+from environment import Unmade, aside  # noqa: E402
 
 BUILD = ROOT / "_build"
 #: Pure packages that come with the site, at the versions of requirements.lock: the kernel's, and those of the extras.
@@ -85,17 +84,10 @@ def files_of(folder):
 
 def environment():
     """Make the environment that builds the site, unless it is there; return its folder of programs."""
-    folder, lock = BUILD / "lite-environment", ROOT / "requirements-lite.lock"
-    programs = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    done, mark = folder / "done", hashlib.sha256(lock.read_bytes()).hexdigest()
-    if not done.is_file() or done.read_text() != mark:
-        venv.create(folder, with_pip=True)
-        run(
-            [programs / "python", "-m", "pip", "install", "-q", "-r", lock],
-            "the site's environment cannot be made",
-        )
-        done.write_text(mark)
-    return programs
+    try:
+        return aside(BUILD / "lite-environment", ROOT / "requirements-lite.lock")
+    except Unmade as error:
+        sys.exit(f"The site's environment: {error}")
 
 
 def run(command, otherwise):

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
+import environment  # noqa: E402
 from environment import CPU_INDEX, fingerprint, installed, installers, usable  # noqa: E402
 
 #: The package of the small project, which needs nothing to be built; it waits where a test wants to interrupt it.
@@ -32,6 +34,72 @@ def build_editable(folder, settings=None, metadata=None):
         wheel.writestr("book-1.dist-info/RECORD", "")
     return name
 """
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Environments whose pip is a shell script: what was made, and what pip ends with."""
+    log, fate = [], {"code": 0}
+
+    def create(folder, with_pip, clear):
+        log.append((folder.name, clear))
+        (folder / "bin").mkdir(parents=True, exist_ok=True)
+        python = folder / "bin" / "python"
+        python.write_text(f"#!/bin/sh\nsleep 0.1\necho no such version >&2\nexit {fate['code']}\n")
+        python.chmod(0o755)
+
+    monkeypatch.setattr(environment.venv, "create", create)
+    return log, fate
+
+
+needs_shell = pytest.mark.skipif(os.name == "nt", reason="pip is a shell script here")
+
+
+@needs_shell
+def test_an_environment_that_several_want_at_once_is_made_once(tmp_path, made):
+    (tmp_path / "lock").write_text("a==1\n")
+    finished, places = [], []
+
+    def want():
+        places.append(
+            environment.aside(
+                tmp_path / "other", tmp_path / "lock", finish=lambda: finished.append(len(made[0]))
+            )
+        )
+
+    threads = [threading.Thread(target=want) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made[0] == [("other", False)] and finished == [1]
+    assert places == [tmp_path / "other" / "bin"] * 4
+
+
+@needs_shell
+def test_an_environment_is_made_anew_with_another_lock_and_counts_as_made_only_at_the_end(tmp_path, made):
+    folder, lock = tmp_path / "other", tmp_path / "lock"
+    log, fate = made
+    lock.write_text("a==1\n")
+    fate["code"] = 1
+    for _ in range(2):
+        with pytest.raises(environment.Unmade, match="^other cannot be made: no such version$"):
+            environment.aside(folder, lock)
+    assert log == [("other", False), ("other", True)]
+    fate["code"] = 0
+
+    def cut_off():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        environment.aside(folder, lock, finish=cut_off)
+    said = []
+    for _ in range(2):
+        environment.aside(folder, lock, say=lambda: said.append(len(log)))
+    assert len(log) == 4 and said == [3]
+    lock.write_text("a==2\n")
+    environment.aside(folder, lock)
+    assert len(log) == 5
 
 
 class Project:

@@ -25,19 +25,26 @@ FOUND = {page: found for page in PAGES if (found := list(BOXES.finditer((ROOT / 
 CODE = [pytest.param(box["code"], id=page) for page, boxes in FOUND.items() for box in boxes]
 
 
-def run(code, before=""):
-    """Run code as a box does, with nothing installed but what a box loads; return what the box would show."""
+def run(*codes):
+    """Run codes as boxes of one page do, with nothing installed but what a box loads; return what each would show."""
     lines = [
         BLOCK.format(blocked={*BLOCKED, "sklearn", "yaml"}),
         "import warnings; warnings.simplefilter('error', RuntimeWarning)",
         "import matplotlib; matplotlib.use('agg')",
         f"import sys; sys.path.insert(0, {str(STATIC)!r}); import try_it; try_it.prepare()",
-        before,
-        f"print(try_it.run_box({code!r}))",
+        "from matplotlib import pyplot",
+        *(f"pyplot.figure(); print(try_it.run_box({code!r}))" for code in codes),
     ]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """What every box of the book shows."""
+    codes = [box["code"] for boxes in FOUND.values() for box in boxes]
+    return dict(zip(codes, run(*codes), strict=True))
 
 
 def test_the_front_page_and_the_first_chapter_of_each_part_have_a_box():
@@ -46,15 +53,15 @@ def test_the_front_page_and_the_first_chapter_of_each_part_have_a_box():
 
 
 @pytest.mark.parametrize("code", CODE)
-def test_the_code_of_a_box_is_short_and_draws_its_figure_with_the_packages_a_box_loads(code):
+def test_the_code_of_a_box_is_short_and_draws_its_figure_with_the_packages_a_box_loads(code, shown):
     assert 8 <= len(code.splitlines()) <= 16 and max(map(len, code.splitlines())) <= 84
-    shown = run(code)
-    assert shown["error"] == "" and len(shown["figures"]) == 1
-    assert base64.b64decode(shown["figures"][0]).startswith(b"\x89PNG")
+    box = shown[code]
+    assert box["error"] == "" and len(box["figures"]) == 1
+    assert base64.b64decode(box["figures"][0]).startswith(b"\x89PNG")
 
 
 def test_a_box_shows_what_was_printed_before_an_error_and_only_the_readers_own_lines():
-    shown = run("print('before')\ndef f():\n    return 1 / 0\nf()")
+    (shown,) = run("print('before')\ndef f():\n    return 1 / 0\nf()")
     assert shown["text"] == "before\n"
     lines = shown["error"].splitlines()
     assert lines[-1] == "ZeroDivisionError: division by zero" and "try_it.py" not in shown["error"]
@@ -63,10 +70,9 @@ def test_a_box_shows_what_was_printed_before_an_error_and_only_the_readers_own_l
 
 def test_a_box_outlives_exit_and_a_syntax_error_and_keeps_no_figure_of_the_run_before():
     code = "import matplotlib.pyplot as plt\nplt.plot([1])\nraise SystemExit(3)"
-    assert "SystemExit: 3" in run(code)["error"]
-    assert "SyntaxError" in run("a = = 1")["error"]
-    before = "from matplotlib import pyplot; pyplot.figure()"
-    assert run("print(1)", before)["figures"] == []
+    ended, wrong, after = run(code, "a = = 1", "print(1)")
+    assert "SystemExit: 3" in ended["error"] and "SyntaxError" in wrong["error"]
+    assert after["figures"] == [] and after["text"] == "1\n"
 
 
 def test_the_wheel_is_pure_and_holds_the_stored_results_and_the_claims(tmp_path):

@@ -22,21 +22,20 @@ from sphinx.util.console import strip_colors
 
 #: Variables through which a shell, a home or a locale would reach the kernel's output.
 PERSONAL = ("PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONIOENCODING", "MPLBACKEND", "MATPLOTLIBRC")
+#: What tells how much memory a process has held: by a path, as kernels know nothing of the problem sets.
+MEASURE = Path(__file__).resolve().parents[2] / "course" / "memory.py"
 KERNEL = """\
 c.IPKernelApp.log_level = 50  # no word about its transport, nor about being stopped in the middle of a cell
 c.HistoryManager.enabled = False  # the history is a database in the home, and locked or read-only ones complain
 c.IPKernelApp.exec_files = [{memory!r}]
 """
-#: Run by every kernel before a chapter: at its end it writes the most memory it had, in kB, where the system tells.
+#: Run by every kernel before a chapter: at its end it writes the most memory it had, in MB, where the system tells.
 MEMORY = """\
 def _write():
-    import pathlib, sys
-    try:
-        import resource
-    except ImportError:
-        return
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
-    pathlib.Path({file!r}).write_text(str(most))
+    import pathlib, runpy
+    most = runpy.run_path({measure!r})["peak"]()
+    if most is not None:
+        pathlib.Path({file!r}).write_text(str(round(most)))
 
 __import__("atexit").register(_write)
 del _write
@@ -48,7 +47,8 @@ def _isolate(app, config):
     home = Path(app.outdir).parent / ".kernel"
     profile = home / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
-    (home / "memory.py").write_text(MEMORY.format(file=str(home / "memory")), encoding="utf-8")
+    written = MEMORY.format(measure=str(MEASURE), file=str(home / "memory"))
+    (home / "memory.py").write_text(written, encoding="utf-8")
     settings = KERNEL.format(memory=str(home / "memory.py"))
     (profile / "ipython_kernel_config.py").write_text(settings, encoding="utf-8")
     for name in PERSONAL:
@@ -135,9 +135,7 @@ class Chapters:
         written, kept = home / "memory", home / "memory.json"
         if written.is_file():
             known = json.loads(kept.read_text()) if kept.is_file() else {}
-            kept.write_text(
-                json.dumps(known | {page: int(written.read_text()) // 1024}, indent=1, sort_keys=True)
-            )
+            kept.write_text(json.dumps(known | {page: int(written.read_text())}, indent=1, sort_keys=True))
             written.unlink()
 
     @staticmethod

@@ -11,7 +11,9 @@ import math
 import warnings
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+# LAPACK itself: around matrices of a dozen points scipy's checks take longer than the work
+from scipy.linalg.lapack import dgeqrf, dpotrf, dpotrs, dtrtri, dtrtrs
 
 from gdln import checks
 from gdln.renormalization.chains import Chains, Health, SamplingWarning, pareto_k, summary
@@ -171,6 +173,7 @@ def collapsed(
     model = _Conditional(X, gates, y, X_new, gates_new, sigma2, temperature)
     numbers = [G.shape[1] for G in gates][::-1]  # layer 1 first
     sizes = np.cumprod(numbers[::-1])[::-1]
+    upper_triangles = [np.triu(np.ones((d, d))) for d in sizes]
 
     def order_parameters(Z):
         U, upper = [None] * depth, None
@@ -178,11 +181,12 @@ def collapsed(
             b = Z[l] * math.sqrt(sigma2)
             if upper is not None:  # U = b'b, so b R with any R'R = U_{l+1} (x) I will do
                 d, m = sizes[l + 1], numbers[l]
-                b = np.einsum("nim,ij->njm", b.reshape(-1, len(upper), m), upper).reshape(-1, d * m)
+                b = (upper.T @ b.reshape(-1, len(upper), m)).reshape(-1, d * m)
             U[l] = b.T @ b / widths[l]
             if l > 0:
                 upper = b / math.sqrt(widths[l])
-                upper = np.linalg.qr(upper, mode="r") if len(upper) > sizes[l] else upper
+                if len(upper) > sizes[l]:
+                    upper = dgeqrf(upper)[0][: sizes[l]] * upper_triangles[l]
         return U
 
     def level(Z):
@@ -368,8 +372,7 @@ class _Conditional:
 
     def _factor(self, U):
         C = (self.F @ U @ self.F.T) * self.K0
-        C.flat[:: len(C) + 1] += self.T
-        return cho_factor(C, lower=True, overwrite_a=True, check_finite=False)
+        return _cholesky(C, self.T)
 
     def log_likelihood(self, U):
         """Log density of the targets, up to a constant; minus infinity where it cannot be computed."""
@@ -377,23 +380,23 @@ class _Conditional:
             factor = self._factor(U)
         except np.linalg.LinAlgError:
             return -math.inf
-        half = solve_triangular(factor[0], self.y, lower=True, check_finite=False)
-        return -0.5 * half @ half - np.log(np.diag(factor[0])).sum()
+        half, _ = dtrtrs(factor, self.y, lower=1)
+        return -0.5 * half @ half - np.log(factor.diagonal()).sum()
 
     def predict(self, U):
         """Conditional mean and variance at the new points, and the conditional mean training loss."""
         factor = self._factor(U)
-        v = cho_solve(factor, self.y)
+        v, _ = dpotrs(factor, self.y, lower=1)
         k = (self.F_new @ U @ self.F.T) * self.K0_cross
         variance = ((self.F_new @ U) * self.F_new).sum(axis=1) * self.K0_new
-        variance = variance - (solve_triangular(factor[0], k.T, lower=True) ** 2).sum(axis=0)
-        inverse = cho_solve(factor, np.eye(len(v)))
-        loss = self.T**2 * (v @ v - np.trace(inverse)) / len(v) + self.T
+        variance = variance - (dtrtrs(factor, k.T, lower=1)[0] ** 2).sum(axis=0)
+        inverse, _ = dtrtri(factor, lower=1)  # of the factor: its squares are the trace of that of the kernel
+        loss = self.T**2 * (v @ v - np.sum(inverse**2)) / len(v) + self.T
         return k @ v, variance, loss
 
     def first_layer_kernel(self, U, width):
         """Conditional mean of the first layer's kernel: each unit is a Gaussian process seen through the outputs."""
-        B = cho_solve(self._factor(U), np.column_stack([np.eye(len(self.y)), self.y]))
+        B, _ = dpotrs(self._factor(U), np.column_stack([np.eye(len(self.y)), self.y]), lower=1)
         B = B[:, :-1] - np.outer(B[:, -1], B[:, -1])
         return self.K0 - self.K0 @ ((self.F @ U @ self.F.T) * B) @ self.K0 / width
 
@@ -442,7 +445,7 @@ class _Network:
         )
         for l in reversed(range(layer - 1, depth)):
             scale = 1 / math.sqrt(self.numbers[l] * self.widths[l])
-            back = np.einsum("dpi,mij->mdpj", delta, self.W[l], optimize=True)
+            back = delta @ self.W[l][:, None]
             delta = scale * np.einsum("pm,mdpj->dpj", self.gates[l], back)
         return delta
 
@@ -463,11 +466,10 @@ class _Network:
         feature = scale * np.einsum("pm,mpi->pi", G, h @ prior.transpose(0, 2, 1))
         output = (delta * feature).sum(axis=2).ravel()
         noise = math.sqrt(self.T) * self.rng.standard_normal(D * P)
-        C = self.sigma2 * gram
-        C[np.diag_indices_from(C)] += self.T
-        residual = cho_solve(cho_factor(C, lower=True), self.Y.T.ravel() - output - noise).reshape(D, P)
+        factor = _cholesky(self.sigma2 * gram, self.T)
+        residual = dpotrs(factor, self.Y.T.ravel() - output - noise, lower=1)[0].reshape(D, P)
         pulled = np.einsum("dp,dpi->pi", residual, delta)
-        weights = prior + self.sigma2 * scale * np.einsum("pm,pi,pj->mij", G, pulled, h, optimize=True)
+        weights = prior + self.sigma2 * scale * ((G.T[:, :, None] * pulled).transpose(0, 2, 1) @ h)
         if layer == 0:
             self.W1 = weights[0]
         else:
@@ -475,6 +477,17 @@ class _Network:
 
     def _sets(self):
         return self.gates[::-1]
+
+
+def _cholesky(C, ridge):
+    """Lower factor of C with a ridge; C is no more needed."""
+    C.flat[:: len(C) + 1] += ridge
+    factor, info = dpotrf(C, lower=1, clean=1, overwrite_a=1)
+    if info != 0 or not np.isfinite(factor[-1, -1]):
+        raise np.linalg.LinAlgError(
+            "the kernel of the data is not positive definite, or too large for a double"
+        )
+    return factor
 
 
 def _features(gates):

@@ -1,5 +1,7 @@
 """Exact draws of an infinitely wide network and its gradient, also where their covariance is singular."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.special import erf
@@ -34,14 +36,16 @@ POINTS = {
 }
 
 
-def of_wide_networks(network, z, rng, n_networks=300, width=400):
-    """Covariance of value and gradient over finite networks: mean and standard error.
+@cache
+def of_wide_networks(network, d, n_networks=300, width=400):
+    """Covariance of value and gradient over finite networks at all points of d dimensions: mean, standard error.
 
     Forwards with plain matrices, gradient by the chain rule, the derivative of a ReLU zero at its kink. The read-out's
     average is taken in closed form.
     """
-    n, d = z.shape
-    found = []
+    rng = np.random.default_rng(0)
+    z = np.concatenate([points for points in POINTS.values() if np.shape(points)[1] == d])
+    n, found = len(z), []
     for _ in range(n_networks):
         a, slope = (
             z,
@@ -60,20 +64,32 @@ def of_wide_networks(network, z, rng, n_networks=300, width=400):
         constant = np.zeros((n, 1 + d))
         constant[:, 0] = network.b_std  # the bias of the read-out moves the value alone
         found.append(network.W_std**2 / width * rows @ rows.T + np.outer(constant, constant))
+    found = np.reshape(found, (n_networks, n, 1 + d, n, 1 + d))
     return np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(n_networks)
+
+
+def at(place, covariance):
+    """The part of a covariance at all points of some dimension that belongs to one place."""
+    d, first = np.shape(POINTS[place])[1], 0
+    for other, points in POINTS.items():
+        if other == place:
+            break
+        first += len(points) if np.shape(points)[1] == d else 0
+    part = slice(first, first + len(POINTS[place]))
+    return covariance[part, :, part].reshape((len(POINTS[place]) * (1 + d),) * 2)
 
 
 @pytest.mark.parametrize("place", POINTS)
 @pytest.mark.parametrize(
     ("activation", "depth", "b_std"), [("relu", 1, 0.0), ("relu", 1, 0.3), ("relu", 2, 0.0), ("erf", 2, 0.0)]
 )
-def test_values_and_gradients_covary_as_those_of_wide_networks(place, activation, depth, b_std, rng):
+def test_values_and_gradients_covary_as_those_of_wide_networks(place, activation, depth, b_std):
     z, network = np.array(POINTS[place]), FullyConnected(depth, activation, 1.5, b_std)
     expected = gradient_covariance(network, z)
     size = z.shape[0] * (1 + z.shape[1])
     expected = expected.reshape(size, size)
     assert np.linalg.eigvalsh(expected)[0] > -1e-13 * np.abs(expected).max()
-    measured, error = of_wide_networks(network, z, rng)
+    measured, error = (at(place, part) for part in of_wide_networks(network, z.shape[1]))
     # five standard errors, and the bias of order 1 / width of a second hidden layer
     slack = 0 if depth == 1 else 3 / 400 * np.abs(expected).max()
     assert (np.abs(measured - expected) <= 5 * error + slack + 1e-12).all()

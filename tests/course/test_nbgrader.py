@@ -1,8 +1,6 @@
 """nbgrader itself makes the release that the sources say, and grades it to the same points."""
 
 import csv
-import threading
-import time
 
 import nbformat
 import pytest
@@ -50,21 +48,3 @@ def test_autograding_by_nbgrader_gives_full_points_for_the_solutions_and_none_fo
     with (tmp_path / "grades.csv").open(newline="") as file:
         score = {row["student_id"]: float(row["raw_score"]) for row in csv.DictReader(file)}
     assert score == {"ada": sum(test.points for test in load(name, folder).tests), "bob": 0}
-
-
-def test_two_that_want_the_environment_at_once_make_it_one_after_the_other(tmp_path):
-    inside, most = [], []
-
-    def enter():
-        with nbgrader_tool.alone(tmp_path / "made" / "nbgrader"):
-            inside.append(1)
-            most.append(len(inside))
-            time.sleep(0.05)
-            inside.pop()
-
-    both = [threading.Thread(target=enter) for _ in range(4)]
-    for thread in both:
-        thread.start()
-    for thread in both:
-        thread.join()
-    assert most == [1, 1, 1, 1]

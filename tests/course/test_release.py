@@ -1,6 +1,7 @@
 """What is handed out holds all of the questions and nothing of the answers."""
 
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -134,8 +135,8 @@ def leaking(course, place):
         *PAGES,
     ],
 )
-def test_a_leak_is_found_wherever_it_is(sample, tmp_path, place):
-    release.release(["sample"], SETS, course=tmp_path, say=str)
+def test_a_leak_is_found_wherever_it_is(sample, course, tmp_path, place):
+    shutil.copytree(course, tmp_path, dirs_exist_ok=True)
     release.check_students(sample, tmp_path)
     leaking(tmp_path, place)
     with pytest.raises(release.Leak, match="gives away"):

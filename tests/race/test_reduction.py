@@ -103,9 +103,9 @@ def test_the_escape_law_holds_on_the_plateau_and_ends_at_the_escape_time():
 
 
 def test_singular_values_end_in_the_ratio_root_m():
-    run = routing.solve_routing(S, D, 7, 1e-2, [0, 800.0])
+    run = routing.solve_routing(S, D, 7, 0.03, [0, 270.0])
     assert run.B2[-1] / run.B1[-1] == pytest.approx(np.sqrt(7) * np.ones(4), rel=1e-3)
-    long = routing.solve_routing(S[:1], D, 7, 0.05, [0, 3000.0], n_trunk=3)
+    long = routing.solve_routing(S[:1], D, 7, 0.05, [0, 2000.0], n_trunk=3)
     assert long.B2[-1] / long.B1[-1] == pytest.approx(np.sqrt(7), rel=5e-3)  # any number of hidden edges
 
 

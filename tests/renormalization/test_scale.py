@@ -6,11 +6,12 @@ from gdln.renormalization.scale import lowest_minimum, refuse_collapse
 
 
 def action(log_ratios, eigenvalues, squares, widths, sigma2, temperature):
-    """The action of given ratios, summed as it is written."""
+    """The action of given ratios, or of rows of them, summed as it is written."""
     r = np.exp(log_ratios)
-    c = np.prod(sigma2 * r) * eigenvalues + temperature
+    c = np.prod(sigma2 * r, axis=-1)[..., None] * eigenvalues + temperature
     finite = np.isfinite(widths)
-    return (widths * (r - np.log(r)))[finite].sum() + (squares / c + np.log(c)).sum()
+    entropy = (widths[finite] * (r - np.log(r))[..., finite]).sum(axis=-1)
+    return entropy + (squares / c + np.log(c)).sum(axis=-1)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-3, 0.5])
@@ -39,7 +40,7 @@ def test_no_multiple_of_the_scale_has_a_lower_action():
         )  # fmt: skip
         found, value = lowest_minimum(*data)
         grid = np.linspace(-12, 12, 4001) / depth
-        assert min(action(found + t, *data) for t in grid) >= value - 1e-9 * abs(value)
+        assert action(found + grid[:, None], *data).min() >= value - 1e-9 * abs(value)
 
 
 def test_directions_without_kernel_only_add_a_constant():
