@@ -37,7 +37,7 @@ export function round(value) {
 
 // Where an axis has ticks, about so many as there is room for.
 function ticks(axis, room) {
-  if (axis.ticks) return axis.ticks;
+  if (axis.ticks) return axis.ticks.filter((_, i) => i % Math.ceil(axis.ticks.length / (1.5 * room)) === 0);
   if (axis.log) {
     const [low, high] = [Math.ceil(Math.log10(axis.from) - 1e-9), Math.floor(Math.log10(axis.to) + 1e-9)];
     const step = Math.ceil((high - low + 1) / Math.max(2, room));
@@ -112,8 +112,8 @@ export class Panel {
 
   draw(panel) {
     this.panel = panel;
-    const width = Math.max(this.box.clientWidth, 200), height = Math.round(panel.square ? Math.min(width, 420) : clip(0.66 * width, 220, 340));
-    this.x = scale(panel.x, MARGIN.left, (panel.square ? height - MARGIN.bottom + MARGIN.left - MARGIN.top : width) - MARGIN.right);
+    const width = Math.max(this.box.clientWidth, 200), height = Math.round(panel.square ? Math.min(width - MARGIN.left - MARGIN.right + MARGIN.top + MARGIN.bottom, 420) : clip(0.66 * width, 220, 340));
+    this.x = scale(panel.x, MARGIN.left, panel.square ? MARGIN.left + height - MARGIN.bottom - MARGIN.top : width - MARGIN.right);
     this.y = scale(panel.y, height - MARGIN.bottom, MARGIN.top);
     const { x, y } = this, right = x.to(panel.x.to), bottom = y.to(panel.y.from), inner = { x: MARGIN.left, y: MARGIN.top, width: right - MARGIN.left, height: bottom - MARGIN.top };
     Object.entries({ width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": panel.name }).forEach(([k, v]) => this.svg.setAttribute(k, v));
