@@ -124,7 +124,7 @@ def settled(tab):
 
 
 def test_every_figure_stands_on_one_page_and_every_module_has_one():
-    shared = {"plot", "mount", "integrate"}
+    shared = {"plot", "mount", "integrate", "random"}
     assert {path.stem for path in (STATIC / "explore").glob("*.js")} - shared == set(FIGURES)
     named = [
         n
@@ -461,10 +461,12 @@ def test_neurons_in_the_plane_move_as_the_librarys(call):
             assert found == pytest.approx(wanted.loss[k], abs=1e-6)
 
 
-def test_draws_of_neurons_are_normal(call):
-    z = np.array(call("neurons", "drawUnits", 4000, 1, 1)["z"])[:4000]
+def test_random_numbers_are_normal_and_differ_by_seed(call):
+    z = np.array(call("random", "normals", 4000, 1))
     assert abs(z.mean()) < 4 / np.sqrt(4000) and abs(z.var() - 1) < 4 * np.sqrt(2 / 4000)
     assert abs(np.mean(z**4) - 3) < 4 * np.sqrt(96 / 4000)
+    other = np.array(call("random", "normals", 4000, 2))
+    assert abs(np.corrcoef(z, other)[0, 1]) < 4 / np.sqrt(4000) and (z[:1999:2] != z[1:2000:2]).all()
 
 
 def test_neurons_turn_to_the_axis_of_their_sign_or_stay_in_ntk_scaling_or_with_tanh(call):
@@ -570,3 +572,37 @@ def test_alignment_falls_with_time_and_rises_with_width_and_can_lose_against_the
     assert np.diff(gram, axis=1).max() < 1e-3
     assert (gram[-1, 2:] > gram[0, 2:]).all()
     assert (blind[:, 0] < gram[:, 0]).all() and blind[0, -1, 0] > gram[0, -1, 0] + 0.1
+
+
+def test_a_bottleneck_from_a_random_start_is_the_librarys(call):
+    times = np.array([0.0, 0.3, 1.0, 3.0])
+    for d, n, c_g, c_f in ((1, 6, 1, 1), (4, 3, 2, 1), (16, 6, 1, 3)):
+        state = call("bottleneck_starts", "start", d, n, 5)
+        A, B, target = np.array(state[:d])[None], np.reshape(state[d:], (d, n)), np.arange(1.0, n + 1)
+        wanted = bottleneck.flow(A, B, target[None], np.eye(n), c_g, c_f, times, rtol=1e-11, atol=1e-13)
+        states = call("bottleneck_starts", "flow", state, target, d, c_g, c_f, times)
+        for k, v in enumerate(states):
+            assert np.abs(call("bottleneck_starts", "map", v, d, n) - wanted.W[k][0]).max() < 1e-6
+            rate = c_g * wanted.P[k][0, 0] + c_f * wanted.Q[k][0, 0]
+            assert call("bottleneck_starts", "rate", v, d, n, c_g, c_f) == pytest.approx(rate, abs=1e-6)
+
+
+def test_weak_targets_make_most_bottlenecks_slow_and_strong_ones_fast_the_narrow_most(call):
+    times = np.linspace(0, 6, 601)
+
+    def median_time(d, S):
+        reached = []
+        for seed in (1, 2, 3, 4, 5):
+            target = [S, 0, 0, 0, 0, 0]
+            start = call("bottleneck_starts", "start", d, 6, seed)
+            run = bottleneck.flow(
+                [start[:d]], np.reshape(start[d:], (d, 6)), [target], np.eye(6), 1, 1, times / 2
+            )
+            below = np.square(run.W[:, 0] - target).sum(axis=1) < 0.01 * S**2
+            reached.append(times[below.argmax()] if below.any() else np.inf)
+        return np.median(reached)
+
+    infinite = np.log(100) / 2
+    assert all(median_time(d, 2) > infinite for d in (1, 4, 32))
+    strong = [median_time(d, 8) for d in (1, 4, 32)]
+    assert strong == sorted(strong) and strong[-1] < infinite

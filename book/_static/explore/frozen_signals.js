@@ -1,12 +1,10 @@
 // A network with one hidden layer of ReLUs trains in the page, beside the weight changes that frozen signals predict.
 import { number } from "./plot.js";
-import { drawUnits } from "./neurons.js";
+import { normals } from "./random.js";
 
 const GAINS = [1, Math.SQRT2]; // of the two layers: a ReLU passes half of the second moment
 const INPUTS = 4, EXAMPLES = 12, LR = 0.2;
 
-// Normal numbers, as many as asked for
-const normals = (count, seed) => drawUnits(2 * Math.ceil(count / 2), seed, 1).z.slice(0, count);
 const rows = (flat, size) => Array.from({ length: flat.length / size }, (_, i) => flat.slice(i * size, (i + 1) * size));
 const dot = (v, w) => v.reduce((sum, x, i) => sum + x * w[i], 0);
 

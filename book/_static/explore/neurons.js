@@ -1,6 +1,7 @@
 // Neurons of a wide network that move in the plane while it learns four points: exclusive or, turned by 45 degrees.
 import { grid, number } from "./plot.js";
 import { integrate } from "./integrate.js";
+import { normals } from "./random.js";
 
 const X = [[1, 0], [-1, 0], [0, 1], [0, -1]], Y = [1, 1, -1, -1];
 const SLOPES = { // value and slope
@@ -31,17 +32,9 @@ export function slope(z, c, activation, scaling) {
 export const flow = (z, c, activation, scaling, times) => integrate((state) => slope(state, c, activation, scaling), z, times, 1e-8, 1e-10);
 export const loss = (z, c, activation, scaling) => output(z, c, activation, scaling).reduce((sum, f, a) => sum + (f - Y[a]) ** 2, 0) / (2 * X.length);
 
-// Normal draws by Box and Muller from a small generator, in pairs of neurons with opposite output weights
+// Pairs of neurons with equal weights and opposite output weights: the network starts at zero
 export function drawUnits(m, seed, size) {
-  let state = seed;
-  const uniform = () => { // mulberry32
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-  const half = Array.from({ length: m / 2 }, () => [Math.sqrt(-2 * Math.log(1 - uniform())), 2 * Math.PI * uniform()])
-    .flatMap(([r, angle]) => [r * Math.cos(angle), r * Math.sin(angle)]);
+  const half = normals(m, seed);
   return { z: [...half, ...half], c: Array.from({ length: m }, (_, i) => (i < m / 2 ? size : -size)) };
 }
 
