@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= cpu
 PYTHONS := gdln tests scripts course benchmarks book/_ext
 
-.PHONY: FORCE help book test test-course test-lite lite site assignments grade check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
+.PHONY: FORCE help book test test-course test-lite lite pdf formats site assignments grade check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
 
 help:          ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -63,7 +63,14 @@ test-latest:   ## the newest versions the ranges allow, in an environment of its
 lite: $(VENV)/done  ## the site of notebooks that run in a browser, in _build/lite; PYODIDE=folder carries the runtime
 	@$(BIN)/python scripts/make_lite.py $(if $(PYODIDE),--pyodide $(PYODIDE))
 
-site: book lite  ## what is published, in _build/site: the book, and the site of notebooks below it
+pdf: $(VENV)/done  ## the printed book, in _build/formats; needs TeX, and says which of it
+	@$(BIN)/python -X utf8 scripts/pdf.py
+
+formats: $(VENV)/done  ## the PDF, where TeX is, and a zip of all notebooks, for the front page of the next `make book`
+	@$(BIN)/python -X utf8 scripts/pdf.py --if-tex
+	@mkdir -p _build/formats && $(BIN)/python scripts/make_notebooks.py --zip _build/formats/notebooks.zip
+
+site: formats book lite  ## what is published, in _build/site: the book in all formats, and the site of notebooks below it
 	@rm -rf _build/site && cp -r _build/html _build/site && cp -r _build/lite _build/site/lite
 	@echo "The whole site is at $(CURDIR)/_build/site; look at it with: $(BIN)/python -m http.server -d _build/site"
 

@@ -427,7 +427,7 @@ class Converter:
             return f"<details><summary>{argument}</summary>\n\n{self._blocks(body)}\n\n</details>\n"
         if name == "explore":
             return self._explore(argument, options)
-        if name in ("bibliography", "try-it"):  # a notebook's cells can be changed and run as they are
+        if name in ("bibliography", "try-it", "formats"):  # its's cells can be changed and run as they are
             return ""
         raise ValueError(f"{self.source.name}: no plain Markdown known for the directive {name!r}")
 

@@ -1,0 +1,69 @@
+"""``{formats}``: links to the book in other formats, to those that ``make formats`` has made.
+
+The files lie in ``_build/formats`` and go into the built book beside its pages. A build that finds none says how they
+are made, so that no link of a page leads nowhere.
+"""
+
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+#: Each file and what a reader gets with it.
+FORMATS = {
+    "gdln.pdf": "the whole book to print or to read away from a screen, solutions at its end",
+    "notebooks.zip": "all chapters as notebooks, in the book's folders",
+}
+
+
+def folder(app):
+    """Return where the other formats of this build lie."""
+    return Path(app.outdir).parent / "formats"
+
+
+def size(path):
+    """Return a file's size as a reader wants it."""
+    megabytes = path.stat().st_size / 1e6
+    return f"{megabytes:.1f} MB" if megabytes >= 0.1 else f"{megabytes * 1e3:.0f} kB"
+
+
+class Formats(SphinxDirective):
+    """List of the other formats; on paper nothing."""
+
+    def run(self):
+        self.env.metadata[self.env.docname]["formats"] = "listed"
+        if self.env.app.builder.format != "html":
+            return []
+        listing = nodes.bullet_list()
+        for name, what in FORMATS.items():
+            path = folder(self.env.app) / name
+            if path.is_file():
+                link = nodes.raw("", f'<a href="{name}">{name}</a>', format="html")
+                listing += nodes.list_item(
+                    "", nodes.paragraph("", "", link, nodes.Text(f" ({size(path)}): {what}."))
+                )
+        if not len(listing):
+            made = nodes.paragraph("", "", nodes.Text("A PDF and a zip of all notebooks are made by "))
+            return [made + [nodes.literal("", "make formats"), nodes.Text(", before the book.")]]
+        return [listing]
+
+
+def _read_again(app, env, *_pages):
+    """Have the pages with a list read in every build: files come and go without a word in a source."""
+    return [docname for docname, known in env.metadata.items() if known.get("formats")]
+
+
+def _copy(app, error):
+    if error is None and app.builder.format == "html":
+        for name in FORMATS:
+            if (folder(app) / name).is_file():
+                shutil.copy(folder(app) / name, app.outdir)
+
+
+def setup(app):
+    """Register the directive and what it needs."""
+    app.add_directive("formats", Formats)
+    app.connect("env-get-outdated", _read_again)
+    app.connect("build-finished", _copy)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
