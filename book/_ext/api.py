@@ -262,6 +262,10 @@ def _count(app, env):
 
 def _resolve(app, doctree, docname):
     env = app.env
+    if app.builder.format != "html":  # on paper the library is named only
+        for place in [*doctree.findall(package_list), *doctree.findall(used_in)]:
+            place.parent.remove(place)
+        return
     for place in list(doctree.findall(package_list)):
         place.replace_self(_list(app, docname))
     numbers = chapter_numbers(env)
