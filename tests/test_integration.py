@@ -21,6 +21,19 @@ def test_states_are_as_good_as_the_steps_however_the_times_are_spread(n_times):
     assert np.abs(integrate(logistic, [1e-3, 1e-3], times) - exact).max() < 2 * 1e-10
 
 
+@pytest.mark.parametrize("start", [1e-2, 1e-6])
+def test_a_state_errs_by_few_tolerances_and_two_more_digits_cost_less_than_half_of_the_steps(start):
+    times, evaluations = np.linspace(0, 12, 25), []
+    exact = mode_strength(times[:, None], np.array([1.0, 1.7]), start)
+    for rtol in (1e-6, 1e-8, 1e-10, 1e-12):
+        run = record(
+            lambda t, a: 2 * a * (np.array([1.0, 1.7]) - a), [start] * 2, times, rtol=rtol, atol=rtol / 1000
+        )
+        assert np.abs(run.states - exact).max() < 50 * rtol
+        evaluations.append(run.evaluations)
+    assert (np.diff(np.log(evaluations)) < np.log(2)).all()
+
+
 def test_tighter_tolerances_give_smaller_errors():
     exact = mode_strength(3.0, np.array([2.0, 0.5]), 1e-3)
     errors = [

@@ -12,7 +12,10 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from gdln import checks
-from gdln.integration import integrate
+from gdln.integration import RTOL, integrate
+
+#: Below which an entry of a moment, of order one, counts as zero: they may pass through it, where no digit is left.
+ATOL = 1e-12
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def layer_rates(layers_g, layers_f, sigma_w=1.0):
     return layers_g * sigma_w ** (2 * layers_g), layers_f * sigma_w ** (2 * layers_f)
 
 
-def flow(A, B, sigma_yx, sigma, c_g, c_f, times, rtol=1e-10, atol=1e-12):
+def flow(A, B, sigma_yx, sigma, c_g, c_f, times, rtol=RTOL, atol=ATOL):
     r"""Gradient flow of the two matrices.
 
     .. math:: \dot A = \tfrac{c_f}{\sqrt d} S B^\top, \qquad \dot B = \tfrac{c_g}{\sqrt d} A^\top S, \qquad
@@ -115,7 +118,7 @@ def flow(A, B, sigma_yx, sigma, c_g, c_f, times, rtol=1e-10, atol=1e-12):
     return LinearFlow(times, A @ B / root, A @ A.swapaxes(1, 2) / d, B.swapaxes(1, 2) @ B / d)
 
 
-def moment_flow(W, P, Q, sigma_yx, sigma, c_g, c_f, d, times, rtol=1e-10, atol=1e-12):
+def moment_flow(W, P, Q, sigma_yx, sigma, c_g, c_f, d, times, rtol=RTOL, atol=ATOL):
     r"""Closed system for the map and the two moments.
 
     .. math:: \dot W = c_gPS + c_fSQ,\quad \dot P = \tfrac{c_f}{d}(SW^\top + WS^\top),\quad
@@ -401,6 +404,7 @@ def time_to_level(A, B, target, c_g, c_f, level, variance=1.0, longest=1e5):
     start = np.concatenate([A.ravel(), B.ravel()])
     if reached(0, start) <= 0:
         return 0.0
+    # one draw of many, whose times differ by per cent: six digits are plenty
     end = solve_ivp(slope, (0, longest), start, events=reached, rtol=1e-6, atol=1e-8)
     return float(end.t_events[0][0]) if end.t_events[0].size else np.inf
 

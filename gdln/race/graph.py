@@ -57,25 +57,19 @@ class GatedGraph:
             checks.need(pair, "edges", "pairs (source, target)", ends)
         if not isinstance(edges, dict):
             names = [f"{s}->{t}" for s, t in edges]
-            if len(set(names)) < len(names):
-                raise ValueError(
-                    "parallel edges need names of their own: pass edges as {name: (source, target)}"
-                )
+            words = "names of their own for parallel edges, {name: (source, target)}"
+            checks.need(len(set(names)) == len(names), "edges", words, edges)
             edges = dict(zip(names, edges, strict=True))
         edges = {name: tuple(ends) for name, ends in edges.items()}
         for node, width in self.widths.items():
-            if not (isinstance(width, int | np.integer) and width > 0):
-                raise ValueError(f"width of node {node!r} must be a positive integer, got {width!r}")
+            checks.count(f"widths[{node!r}]", width)
             if not any(node in ends for ends in edges.values()):
-                raise ValueError(f"edges needs one at every node, but node {node!r} has no edge")
+                raise ValueError(f"edges needs one at every node, got none at {node!r}")
         for name, ends in edges.items():
             for node in ends:
-                if node not in self.widths:
-                    raise ValueError(f"edge {name!r} dangles: there is no node {node!r}")
-            if name in self.widths:
-                raise ValueError(
-                    f"{name!r} names both a node and an edge, so a gate could not tell them apart"
-                )
+                checks.need(node in self.widths, f"edges[{name!r}]", "two nodes that widths has", node)
+            # a gate could not tell them apart
+            checks.need(name not in self.widths, "edges", "names that no node has", name)
         object.__setattr__(self, "widths", dict(self.widths))
         object.__setattr__(self, "edges", edges)
         _ = self.order
@@ -93,9 +87,7 @@ class GatedGraph:
                         waiting[t] -= 1
             order += ready
         if waiting:
-            raise ValueError(
-                f"the graph must be acyclic, but there is a cycle through some of {sorted(waiting)}"
-            )
+            raise ValueError(f"edges needs no cycle, got one through some of {sorted(waiting)}")
         return tuple(order)
 
     @cached_property
@@ -135,9 +127,7 @@ class GatedGraph:
     def paths(self):
         """All paths from an input to an output node, each a tuple of edge names."""
         if self.n_paths > MAX_PATHS:
-            raise ValueError(
-                f"listing paths is meant for at most {MAX_PATHS} of them, this graph has {self.n_paths}"
-            )
+            raise ValueError(f"graph needs at most {MAX_PATHS} paths to list them, got {self.n_paths}")
         ending = {v: [()] if v in self.inputs else [] for v in self.widths}
         for v in self.order:
             for e in self.incoming[v]:
@@ -222,22 +212,23 @@ class Correlations:
         n, yx, xx = len(graph.paths), {}, {}
         checks.instance("yx", self.yx, dict), checks.instance("xx", self.xx, dict)
         for p, value in self.yx.items():
-            _check_path(p, n)
+            checks.need(_is_path(p, n), "yx", f"path numbers from 0 to {n - 1} as keys", p)
             source, target = graph.ends(p)
-            yx[p] = _matrix(value, (graph.widths[target], graph.widths[source]), f"yx[{p}]")
-        for (j, p), value in self.xx.items():
-            _check_path(j, n), _check_path(p, n)
-            (s_j, t_j), (s_p, t_p) = graph.ends(j), graph.ends(p)
-            if t_j != t_p:
-                raise ValueError(
-                    f"xx[{j}, {p}] joins paths that end at {t_j!r} and {t_p!r}; they must end together"
-                )
-            value = _matrix(value, (graph.widths[s_j], graph.widths[s_p]), f"xx[{j}, {p}]")
+            yx[p] = checks.array(f"yx[{p}]", value, shape=(graph.widths[target], graph.widths[source]))
+        for pair, value in self.xx.items():
+            fits = isinstance(pair, tuple) and len(pair) == 2 and all(_is_path(p, n) for p in pair)
+            checks.need(fits, "xx", f"pairs of path numbers from 0 to {n - 1} as keys", pair)
+            (j, p), ((s_j, t_j), (s_p, t_p)) = pair, map(graph.ends, pair)
+            checks.need(t_j == t_p, f"xx[{j}, {p}]", "paths that end together", (t_j, t_p))
+            value = checks.array(f"xx[{j}, {p}]", value, shape=(graph.widths[s_j], graph.widths[s_p]))
             for key, matrix in (((j, p), value), ((p, j), value.T)):
                 other = xx.setdefault(key, matrix)
                 # both may be averages summed in another order: a million terms, each rounded to 1e-16
-                if np.abs(other - matrix).max() > 1e-10 * np.abs(matrix).max():
-                    raise ValueError(f"xx[{j}, {p}] must be the transpose of xx[{p}, {j}]")
+                gap = np.abs(other - matrix).max()
+                if gap > 1e-10 * np.abs(matrix).max():
+                    raise ValueError(
+                        f"xx[{j}, {p}] needs the transpose of xx[{p}, {j}], got one {gap:.3g} away"
+                    )
         object.__setattr__(self, "yx", yx)
         object.__setattr__(self, "xx", xx)
         object.__setattr__(self, "yy", checks.nonnegative("yy", self.yy))
@@ -407,10 +398,8 @@ def check_gates(graph, gates, n_samples):
     checks.instance("graph", graph, GatedGraph)
     n_samples, checked = checks.count("n_samples", n_samples), {}
     for name, gate in checks.instance("gates", gates, dict).items():
-        if name in graph.inputs:
-            raise ValueError(f"gates[{name!r}] stands for an input node, whose activity is given")
-        if name not in graph.edges and name not in graph.widths:
-            raise ValueError(f"gates[{name!r}] stands for no node and no edge of the graph")
+        gated = name in graph.edges or (name in graph.widths and name not in graph.inputs)
+        checks.need(gated, "gates", "names of edges, and of nodes that are no inputs", name)
         checked[name] = checks.array(f"gates[{name!r}]", gate, shape=(n_samples,))
     return checked
 
@@ -442,10 +431,5 @@ def check_data(graph, inputs, targets):
     return checked[0], checked[1] if targets is not None else None, n
 
 
-def _check_path(p, n):
-    if not 0 <= p < n:
-        raise ValueError(f"path number must be from 0 to {n - 1}, got {p}")
-
-
-def _matrix(value, shape, name):
-    return checks.array(name, value, shape=shape)
+def _is_path(p, n):
+    return isinstance(p, int | np.integer) and not isinstance(p, bool) and 0 <= p < n

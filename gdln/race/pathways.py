@@ -87,8 +87,7 @@ class PathwayNetwork(nn.Module):
         if x.dtype != self.encoders.dtype:
             raise TypeError(f"x needs the type of the weights, {self.encoders.dtype}, got {x.dtype}")
         n_in, _, n_pixels = self.encoders.shape
-        fits = x.ndim == 3 and x.shape[::2] == (n_in, n_pixels)
-        checks.need(fits, "x", f"shape ({n_in}, n, {n_pixels})", x)
+        checks.shaped("x", x, (n_in, "n", n_pixels))
         first = self._phi(torch.bmm(x, self.encoders.mT))
         return first, self._phi(first @ self.shared.mT)
 
@@ -155,8 +154,7 @@ def trained_routes(mask):
     """
     mask = checks.array("mask", mask, ndim=2, dtype=bool)
     counts = mask.sum(axis=1)
-    if counts.min() < 1:
-        raise ValueError(f"every input domain needs a trained route, got a mask with counts {counts}")
+    checks.need(counts.all(), "mask", "at least one trained route in every row", counts.tolist())
     outputs, weights = np.zeros((2, len(mask), counts.max()))
     for i, row in enumerate(mask):
         outputs[i, : counts[i]] = np.flatnonzero(row)
@@ -358,14 +356,14 @@ def _check_data(network, x, targets, names=("x", "targets")):
     """Refuse images and targets that do not fit a network, under their names."""
     (n_in, _, n_pixels), (n_out, n_classes, _) = network.encoders.shape, network.decoders.shape
     checks.instance(names[0], x, torch.Tensor), checks.instance(names[1], targets, torch.Tensor)
-    fits = x.ndim == 3 and x.shape[::2] == (n_in, n_pixels) and x.shape[1] > 0
-    checks.need(fits, names[0], f"shape ({n_in}, n, {n_pixels}) with at least one image", x)
+    checks.shaped(names[0], x, (n_in, "n", n_pixels))
+    checks.need(x.shape[1] > 0, names[0], "at least one image", x)
     if x.dtype != network.encoders.dtype:
         raise TypeError(f"{names[0]} needs the type of the weights, {network.encoders.dtype}, got {x.dtype}")
     checks.finite(names[0], x)
     if targets.dtype != torch.int64:
         raise TypeError(f"{names[1]} needs int64 class numbers, got {targets.dtype}")
-    checks.need(targets.shape == (n_out, x.shape[1]), names[1], f"shape ({n_out}, {x.shape[1]})", targets)
+    checks.shaped(names[1], targets, (n_out, x.shape[1]))
     low, high = int(targets.min()), int(targets.max())
     checks.need(0 <= low <= high < n_classes, names[1], f"classes from 0 to {n_classes - 1}", [low, high])
 

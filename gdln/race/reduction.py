@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from gdln import checks
-from gdln.integration import half_time, integrate
+from gdln.integration import ATOL, RTOL, half_time, integrate
 from gdln.linear.modes import mode_strength
 from gdln.race.bases import Bases, diagonalise
 from gdln.race.graph import GatedGraph, path_product
@@ -148,7 +148,7 @@ class Reduction:
         quadratic = (self.D * a[..., self.pairs[:, 0], :] * a[..., self.pairs[:, 1], :]).sum(axis=(-2, -1))
         return self.yy / 2 - linear + quadratic / 2
 
-    def solve(self, B0, times, tau=1.0, rtol=1e-10, atol=1e-13):
+    def solve(self, B0, times, tau=1.0, rtol=RTOL, atol=ATOL):
         """Integrate the race.
 
         Parameters
@@ -206,7 +206,13 @@ def start_strengths(B0, shape):
         ) from None
 
 
-def reduce_flow(statistics, tolerance=1e-8):
+#: Residual of correlations that count as diagonal. Rounding alone leaves 1e-13, and up to 1e-9 where singular values
+#: spread over ten decades; what is let pass moves the weights in proportion, in their eighth digit, and the strengths
+#: of paths by its square.
+DIAGONAL = 1e-8
+
+
+def reduce_flow(statistics, tolerance=DIAGONAL):
     """The reduction of a gated network, if its correlations diagonalise.
 
     Parameters

@@ -14,6 +14,10 @@ from gdln import checks
 from gdln.integration import half_time, integrate
 from gdln.linear.modes import depth_time
 
+#: A digit more than :mod:`gdln.integration` asks for: three numbers a mode cost little, and reductions with many more
+#: are held against them.
+RTOL, ATOL = 1e-11, 1e-14
+
 
 @dataclass(frozen=True)
 class RoutingSolution:
@@ -46,7 +50,7 @@ class RoutingSolution:
         return half_time(self.times, self.strength)
 
 
-def solve_routing(S, D, n_domains, b0, times, n_trunk=1, tau=1.0, rtol=1e-11, atol=1e-14):
+def solve_routing(S, D, n_domains, b0, times, n_trunk=1, tau=1.0, rtol=RTOL, atol=ATOL):
     r"""Reduced dynamics of the routing network, mode by mode.
 
     .. math:: \tau\dot B_1=\tfrac1MB_3B_2^h E,\quad \tau\dot B_2=B_3B_2^{h-1}B_1 E,\quad
@@ -117,7 +121,7 @@ class HiddenSolution:
     B2: np.ndarray
 
 
-def solve_hidden(S, D, n_domains, C, b2, times, tau=1.0, rtol=1e-11, atol=1e-14):
+def solve_hidden(S, D, n_domains, C, b2, times, tau=1.0, rtol=RTOL, atol=ATOL):
     r"""Strength of the hidden edge from its own equation.
 
     .. math:: \tau\dot B_2=\tfrac1M(B_2^2+C)\Big[S-\tfrac1MB_2(B_2^2+C)D\Big],\qquad C=MB_1^2-B_2^2
@@ -225,11 +229,11 @@ def hidden_time(B2, b2, S, D, n_domains, C=0.0, tau=1.0):
     ValueError
         If ``B2`` is not between ``b2`` and its limit, or ``b2**2 + C`` is not positive.
     """
-    B2, b2, C = checks.array("B2", B2), checks.number("b2", b2), checks.number("C", C)
+    b2, C = checks.positive("b2", b2), checks.number("C", C)
     S, D, tau = checks.positive("S", S), checks.positive("D", D), checks.positive("tau", tau)
+    checks.need(b2**2 + C > 0, "C", f"a number above -b2**2 = {-(b2**2):.6g}", C)
     limit = float(hidden_limit(S, D, n_domains, C))
-    if not (b2 > 0 and b2**2 + C > 0 and (B2 >= b2).all() and (B2 < limit).all()):
-        raise ValueError(f"need 0 < b2 <= B2 < {limit:.6g} and b2**2 + C > 0, got b2={b2}, C={C}, B2={B2}")
+    B2 = checks.array("B2", B2, least=b2, below=limit)
     if C == 0:
         return depth_time(np.maximum(B2**3, b2**3), S, b2**3, depth=3, d=D / n_domains, tau=n_domains * tau)
     pair = np.roots([1.0, limit, limit**2 + C]).astype(complex)
@@ -312,13 +316,7 @@ def escape_strength(t, S, n_domains, C, b2, tau=1.0):
 def _modes(**values):
     """Finite numbers, one a mode, broadcast against each other; at least one mode."""
     values = {name: np.atleast_1d(checks.array(name, v, ndim=(0, 1))) for name, v in values.items()}
-    try:
-        return np.broadcast_arrays(*values.values())
-    except ValueError:
-        shapes = ", ".join(f"{name} {v.shape}" for name, v in values.items())
-        raise ValueError(
-            f"{' and '.join(values)} need one number a mode each, or one for all, got {shapes}"
-        ) from None
+    return checks.together(**values)
 
 
 def _per_mode(name, value, n_modes):
@@ -393,8 +391,8 @@ def sharing(n_shared, n_domains):
     """
     n_shared, n_domains = checks.count("n_shared", n_shared), checks.count("n_domains", n_domains)
     partners = round(n_shared**0.5)
-    if partners**2 != n_shared or n_domains % partners:
-        raise ValueError(f"the root of n_shared must divide n_domains={n_domains}, got n_shared={n_shared}")
+    fits = partners**2 == n_shared and n_domains % partners == 0
+    checks.need(fits, "n_shared", f"the square of a number that divides n_domains = {n_domains}", n_shared)
     return partners, n_domains**2 / n_shared
 
 
@@ -479,7 +477,7 @@ class SharingSolution:
         return half_time(self.times, self.shared + self.dedicated)
 
 
-def solve_shared_and_dedicated(S, D, n_domains, b0, times, tau=1.0, rtol=1e-11, atol=1e-14):
+def solve_shared_and_dedicated(S, D, n_domains, b0, times, tau=1.0, rtol=RTOL, atol=ATOL):
     r"""One shared path and, for every route, a dedicated one, both open on that route.
 
     With :math:`E=S-D(B_2^sB_1^{s2}+B_2^dB_1^{d2})`,

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from gdln import checks
-from gdln.integration import integrate
+from gdln.integration import ATOL, RTOL, integrate
 from gdln.race.graph import GatedGraph
 from gdln.race.reduction import Reduction, start_strengths
 
@@ -78,10 +78,8 @@ class PathwayTree:
             checks.need(len(levels) > 0, side, "at least one level", getattr(self, side))
             sizes = [len(level) for level in levels[1:]] + [1]
             for level, size in zip(levels, sizes, strict=True):
-                if set(level.tolist()) != set(range(size)):
-                    raise ValueError(
-                        f"a level of {side} must join every one of {size} edges, got {level.tolist()}"
-                    )
+                joined = set(level.tolist()) == set(range(size))
+                checks.need(joined, side, f"levels that join every one of {size} edges", level.tolist())
             object.__setattr__(self, side, levels)
             sums = [
                 csr_array((np.ones(len(level)), (level, np.arange(len(level)))), shape=(size, len(level)))
@@ -136,7 +134,7 @@ class PathwayTree:
             slopes[n][k] = error if self.n_trunk == 1 else np.delete(trunk, k, axis=0).prod(axis=0) * error
         return out
 
-    def solve(self, B0, times, tau=1.0, rtol=1e-10, atol=1e-13):
+    def solve(self, B0, times, tau=1.0, rtol=RTOL, atol=ATOL):
         """Integrate the flow.
 
         Parameters

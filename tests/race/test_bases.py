@@ -202,6 +202,21 @@ def test_edges_of_one_input_node_get_vectors_of_one_sign_and_so_do_drives():
     np.testing.assert_allclose(bases.S, [[2, 1], [-1, -0.5]], atol=1e-14)
 
 
+def test_what_a_tolerance_lets_pass_moves_the_weights_in_proportion_and_the_paths_by_its_square():
+    times, ratios = [0.0, 1.0, 4.0], []
+    for mix in (1e-3, 1e-5):
+        X = np.linalg.cholesky(np.array([[1.0, mix], [mix, 2.0]])).T * 2**0.5
+        data = CHAIN, {"x": X}, {"y": X @ np.diag([3.0, 1.0])}
+        reduction = reduce_flow(graph.correlations(*data), tolerance=1.0)
+        reduced = reduction.solve(0.1, times, rtol=1e-12, atol=1e-14)
+        start, end = (decoupled_weights(reduction, B, np.random.default_rng(0)) for B in (0.1, reduced.B[-1]))
+        full = propagation.simulate(CHAIN, start, *data[1:], times, rtol=1e-12, atol=1e-14)
+        residual = reduction.bases.residual
+        ratios.append(max(np.abs(full.weights[e][-1] - end[e]).max() for e in end) / residual)
+        assert np.abs(path_modes(reduction, full.weights) - reduced.paths).max() < 5 * residual**2 + 1e-10
+    assert ratios[0] == pytest.approx(ratios[1], rel=0.01) and ratios[0] < 2
+
+
 @pytest.mark.parametrize("tolerance", [np.nan, -1.0, np.inf])
 def test_a_tolerance_that_accepts_anything_or_nothing_is_refused(tolerance):
     net = GatedGraph({"x": 1, "y": 1}, [("x", "y")])

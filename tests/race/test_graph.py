@@ -113,7 +113,9 @@ def test_path_gate_counts_the_output_node_and_not_the_input():
     graph = GatedGraph({"x": 1, "h": 1, "y": 1}, [("x", "h"), ("h", "y")])
     gates = {"x->h": [1, 2], "h": [3, 1], "y": [0, 5]}
     assert gg.path_gates(graph, gates, 2).tolist() == [[0, 10]]
-    with pytest.raises(ValueError, match=r"^gates\['x'\] stands for an input node"):
+    with pytest.raises(
+        ValueError, match="^gates needs names of edges, and of nodes that are no inputs, got str 'x'"
+    ):
         gg.path_gates(graph, {"x": [1, 1]}, 2)
 
 
@@ -145,12 +147,20 @@ def test_orthogonal_weights_have_one_singular_value():
 @pytest.mark.parametrize(
     "widths, edges, message",
     [
-        ({"x": 1, "y": 1}, [("x", "y"), ("y", "x")], "acyclic"),
-        ({"x": 1, "y": 1}, [("x", "y"), ("x", "z")], "dangles"),
-        ({"x": 0, "y": 1}, [("x", "y")], "positive integer"),
-        ({"x": 1, "y": 1, "z": 1}, [("x", "y")], "no edge"),
-        ({"x": 1, "y": 1}, [("x", "y"), ("x", "y")], "parallel"),
-        ({"x": 1, "y": 1}, {"x": ("x", "y")}, "both a node and an edge"),
+        (
+            {"x": 1, "y": 1},
+            [("x", "y"), ("y", "x")],
+            r"^edges needs no cycle, got one through some of \['x', 'y'\]",
+        ),
+        (
+            {"x": 1, "y": 1},
+            [("x", "y"), ("x", "z")],
+            r"^edges\['x->z'\] needs two nodes that widths has, got str 'z'",
+        ),
+        ({"x": 0, "y": 1}, [("x", "y")], r"^widths\['x'\] needs a whole number of at least 1, got 0"),
+        ({"x": 1, "y": 1, "z": 1}, [("x", "y")], "^edges needs one at every node, got none at 'z'"),
+        ({"x": 1, "y": 1}, [("x", "y"), ("x", "y")], "^edges needs names of their own for parallel edges"),
+        ({"x": 1, "y": 1}, {"x": ("x", "y")}, "^edges needs names that no node has, got str 'x'"),
     ],
 )
 def test_a_bad_graph_is_refused(widths, edges, message):
@@ -167,14 +177,18 @@ def test_mismatched_data_gates_and_statistics_are_refused():
         gg.correlations(graph, {"x": X}, {})
     with pytest.raises(ValueError, match=r"^gates\['h'\] needs shape"):
         gg.correlations(graph, {"x": X}, {"y": Y}, {"h": np.ones((4, 3))})
-    with pytest.raises(ValueError, match="no node and no edge"):
+    with pytest.raises(ValueError, match="^gates needs names of edges, .*got str 'g'"):
         gg.correlations(graph, {"x": X}, {"y": Y}, {"g": np.ones(4)})
-    with pytest.raises(ValueError, match="path number"):
-        Correlations(graph, {1: np.ones((1, 2))}, {})
+    for p in (1, -1, True, "0", (0, 0)):
+        with pytest.raises(ValueError, match="^yx needs path numbers from 0 to 0 as keys, got"):
+            Correlations(graph, {p: np.ones((1, 2))}, {})
+    for pair in ((0, 1), (0,), 0, "00", (0, 0, 0)):
+        with pytest.raises(ValueError, match="^xx needs pairs of path numbers from 0 to 0 as keys, got"):
+            Correlations(graph, {}, {pair: np.eye(2)})
     with pytest.raises(ValueError, match="shape"):
         Correlations(graph, {0: np.ones((2, 1))}, {})
-    with pytest.raises(ValueError, match="transpose"):
+    with pytest.raises(ValueError, match=r"^xx\[0, 0\] needs the transpose of xx\[0, 0\], got one 2 away"):
         Correlations(graph, {}, {(0, 0): [[1.0, 2.0], [0.0, 1.0]]})
     two = GatedGraph({"x": 1, "y": 1, "z": 1}, [("x", "y"), ("x", "z")])
-    with pytest.raises(ValueError, match="end together"):
+    with pytest.raises(ValueError, match=r"^xx\[0, 1\] needs paths that end together, got \('y', 'z'\)"):
         Correlations(two, {}, {(0, 1): [[1.0]]})

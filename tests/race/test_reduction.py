@@ -170,12 +170,12 @@ def test_a_mode_without_a_neuron_may_only_have_no_strength(strength):
 
 def test_bad_arguments_are_refused():
     for call, message in (
-        (lambda: routing.sharing(5, 10), "root"),
-        (lambda: routing.sharing(9, 10), "root"),
+        (lambda: routing.sharing(5, 10), "^n_shared needs the square"),
+        (lambda: routing.sharing(9, 10), "^n_shared needs the square"),
         (lambda: routing.solve_routing(S, D, 0, 0.1, [0, 1]), "n_domains"),
-        (lambda: routing.hidden_time(99.0, 0.08, S[0], D, 7), "b2"),
+        (lambda: routing.hidden_time(99.0, 0.08, S[0], D, 7), "^B2 needs"),
         (lambda: routing.speed_up(0.5), "n_shared"),
-        (lambda: PathwayTree([[0, 2]], [[0]], S, D), "level"),
+        (lambda: PathwayTree([[0, 2]], [[0]], S, D), "^inputs needs levels"),
         (lambda: PathwayTree([[0]], [[0]], S, D, 0), "n_trunk"),
         (lambda: Reduction(chain(), np.ones((2, 1)), [[0, 0]], [[1.0]]), "n_paths"),
     ):

@@ -98,9 +98,9 @@ def test_a_tree_follows_all_weights_trained_on_gated_data():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (([[0, 2]], [[0]], S, D), "inputs must join every one of 1"),
-        (([[0, 0], [0, 0]], [[0]], S, D), "inputs must join every one of 2"),
-        (([[0]], [[1]], S, D), "outputs must join"),
+        (([[0, 2]], [[0]], S, D), r"^inputs needs levels that join every one of 1 edges, got \[0, 2\]"),
+        (([[0, 0], [0, 0]], [[0]], S, D), "^inputs needs levels that join every one of 2"),
+        (([[0]], [[1]], S, D), "^outputs needs levels that join"),
         (([[0]], [[0]], S, D, 0), "n_trunk needs a whole number of at least 1, got 0"),
     ],
 )
