@@ -162,6 +162,26 @@ def test_a_page_with_a_box_of_code_finds_its_script_and_the_library_beside_it():
                 assert (folder / address).is_file(), f"{page}: {address}"
 
 
+def test_scripts_of_figures_to_explore_are_loaded_where_one_stands_and_nowhere_else():
+    for page in PAGES:
+        soup, folder = built(page), (HTML / page).parent
+        figures = soup.find_all("figure", class_="explore")
+        wanted = (ROOT / f"{page}.md").read_text().count("```{explore} ")
+        scripts = [tag for tag in soup.find_all("script", src=True) if "explore/mount.js" in tag["src"]]
+        styles = [tag for tag in soup.find_all("link", href=True) if "explore.css" in tag["href"]]
+        assert len(figures) == wanted, page
+        assert len(scripts) == len(styles) == min(1, wanted), page
+        for figure in figures:
+            assert scripts[0]["type"] == "module"
+            assert (
+                (folder / scripts[0]["src"].partition("?")[0])
+                .parent.joinpath(f"{figure['data-explore']}.js")
+                .is_file()
+            )
+            assert re.search(r"Figure \d", figure.find(class_="explore-place").text), page
+            assert "Try:" in figure.find("figcaption").text, page
+
+
 def sources(*patterns):
     """Return the files of the project, those that .gitignore names left out: a downloaded zip has no git."""
     lines = (ROOT / ".gitignore").read_text().split()

@@ -135,9 +135,16 @@ def test_every_figure_stands_on_one_page_and_every_module_has_one():
 
 
 @pytest.mark.parametrize("name", FIGURES)
+def test_a_figures_twin_stands_on_its_page(name):
+    text = (ROOT / f"{FIGURES[name]}.md").read_text()
+    twin = re.search(rf"^```\{{explore\}} {name}\n:title: \S.*\n:twin: (fig-[\w-]+)\n\n", text, re.M)[1]
+    assert re.search(rf"^\s*(:?name:) {twin}$", text, re.M)
+
+
+@pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_with_all_it_loads_is_light(name):
     folder = STATIC / "explore"
-    loaded, left = {folder / "mount.js"}, [folder / f"{name}.js"]
+    loaded, left = set(), [folder / "mount.js", folder / f"{name}.js"]
     while left:
         path = left.pop()
         loaded.add(path)
@@ -197,6 +204,19 @@ def test_a_figure_fits_a_narrow_phone_and_stands_still_without_scripts(browser, 
     tab.close()
     tab, _ = opened(browser, site, name, java_script_enabled=False)
     assert tab.get_by_text("still").is_visible()
+    tab.close()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_axe_finds_no_barrier_and_print_shows_no_slider(browser, site, name):
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab, _ = opened(browser, site, name)
+    options = {"rules": {"color-contrast": {"enabled": False}}}  # the theme's colours are not on this page
+    found = Axe().run(tab, context="figure", options=options).response["violations"]
+    assert not [(v["id"], v["nodes"][0]["html"][:160]) for v in found]
+    tab.emulate_media(media="print")
+    assert not tab.locator(".explore-tools").is_visible() and tab.locator(".explore-plots").is_visible()
     tab.close()
 
 

@@ -2,7 +2,8 @@
 
 It needs a title (``:title:``, its accessible name) and its static twin on the page (``:twin:``, the label of a figure
 that makes the same point); what stands in it is the caption. Scripts and style are loaded on the pages that have such a
-figure. Without scripts, and where there is no page, the caption and a reference to the twin are left.
+figure. Without scripts, and in a page opened from a file, which may load no module, the caption and a reference to the
+twin are left; in print, where there is no page, the title and that reference.
 """
 
 from pathlib import Path
@@ -15,7 +16,9 @@ from sphinx.util.nodes import set_source_info
 
 #: Where the modules stand, below the folder of static files.
 FOLDER = "explore"
-STILL = "Without scripts this figure stands still: {{numref}}`{twin}` makes the same point."
+STILL = (
+    "This figure moves on a page that is served and runs scripts; {{numref}}`{twin}` makes the same point."
+)
 
 
 class explore_figure(nodes.General, nodes.Element):
@@ -86,8 +89,15 @@ def _close_caption(self, node):
     self.body.append("</figcaption>\n")
 
 
-def _pass(self, node):
-    pass
+def _print(app, doctree, docname):
+    """Where there is no page, leave the title and the reference to the twin."""
+    if app.builder.format == "html" and app.builder.name != "epub":
+        return
+    for figure in list(doctree.findall(explore_figure)):
+        (still,) = figure[0].children
+        figure.replace_self(
+            nodes.paragraph("", "", nodes.strong("", figure["title"] + "."), nodes.Text(" "), *still)
+        )
 
 
 def _load(app, pagename, templatename, context, doctree):
@@ -103,11 +113,11 @@ def _load(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    """Register the directive and the hook."""
-    plain = {"latex": (_pass, _pass), "text": (_pass, _pass)}
-    app.add_node(explore_figure, html=(_open_figure, _close_figure), **plain)
-    app.add_node(explore_still, html=(_open_still, _close_still), **plain)
-    app.add_node(explore_caption, html=(_open_caption, _close_caption), **plain)
+    """Register the directive and the hooks."""
+    app.add_node(explore_figure, html=(_open_figure, _close_figure))
+    app.add_node(explore_still, html=(_open_still, _close_still))
+    app.add_node(explore_caption, html=(_open_caption, _close_caption))
     app.add_directive("explore", Explore)
+    app.connect("doctree-resolved", _print)
     app.connect("html-page-context", _load)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -78,7 +78,7 @@ export default {
           { handle: [px, py], name: "start of one more neuron with c > 0", step: [0.1, 0.1], move: (x, y) => ({ px: x, py: y }), anywhere: true },
         ],
       }, {
-        name: "loss against time", x: { label: "time *t*", from: 0, to: END }, y: { label: "loss", from: 1e-4, to: 1, log: true },
+        name: "loss against time", x: { label: "time *t*", from: 0, to: END }, y: { label: "loss", from: 1e-6, to: 1, log: true },
         marks: [{ line: [times, losses], color: 2 }, { dots: [[time], [losses[k]]], color: 2, shape: "diamond", name: "now" }],
       }],
       says: `At time ${time} the loss is ${number(losses[k], 2)}; the neurons have moved by ${number(moved, 2)} on average.`,

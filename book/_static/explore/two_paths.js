@@ -20,8 +20,8 @@ const END = 8, times = grid(0, END, 161);
 
 export default {
   controls: [
-    { name: "start", label: "strength of all edges at the start", min: -1.5, max: 0.2, step: 0.05, value: -0.5, show: power },
-    { name: "hidden", label: "hidden layers of the long path", min: 1, max: 5, step: 1, value: 2 },
+    { name: "start", label: "strength at the start", min: -1.5, max: 0.2, step: 0.05, value: -0.5, show: power },
+    { name: "hidden", label: "layers on the long path", min: 1, max: 5, step: 1, value: 2 },
     { name: "time", label: "time *t*/τ", min: 0, max: END, step: 0.05, value: END, play: true },
   ],
   draw({ start, hidden, time }) {
