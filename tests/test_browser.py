@@ -136,10 +136,30 @@ def test_the_ledger_finds_claims_by_words_paper_and_closeness(browser, site):
     )
     assert all(table == sorted(table, reverse=True) for table in shares)
     assert max(len(set(table)) for table in shares) > 5
+    tab.locator("select[name=part]").select_option("alignment")
+    heads = tab.locator("article section section:visible h2").all_inner_texts()
+    assert [head.rstrip("#") for head in heads] == ["Input-weight alignment"]
+    tab.locator("select[name=part]").select_option("")
     tab.locator("select[name=status]").select_option("missing")
     tab.evaluate("location.hash = '#claim-race-sharing-100'")
     tab.wait_for_function("document.getElementById('claim-race-sharing-100').offsetHeight > 0")
     assert not wrong
+    tab.close()
+
+
+def test_the_ledger_is_folded_until_something_is_asked_for(browser, site):
+    tab, _ = open_page(browser, site, "book/ledger", 1280)
+    assert tab.locator("table.ledger:visible").count() == 0
+    assert tab.evaluate("document.documentElement.scrollHeight") < 8000
+    fold = tab.locator("details.ledger-fold").first
+    fold.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    assert fold.locator("table.ledger").is_visible()
+    tab.goto(f"{site}/book/papers.html")
+    link = tab.locator("table.paper-table a[href*='#claim-']").first
+    target = link.get_attribute("href").partition("#")[2]
+    link.click()
+    tab.wait_for_function("id => document.getElementById(id)?.offsetHeight > 0", arg=target)
     tab.close()
 
 

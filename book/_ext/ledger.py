@@ -1,5 +1,6 @@
 """The ledger: what ``gdln.claims.claim`` measured in this build, beside the source of each claim.
 
+``{ledger-parts}`` gives every part of the book its section, from the table of contents and the folders of claims.
 Every row has an address of its own, ``ledger.html#claim-<key>``, and says by its classes what it can be found by; the
 script ``ledger.js`` filters and sorts them. The same rows are written to ``ledger.csv`` and ``ledger.json``.
 
@@ -12,13 +13,14 @@ warnings, so the strict build fails. A row with ``why`` is a result that cannot 
 import csv
 import json
 import re
+from html import escape
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import ReferenceRole, SphinxDirective
 from sphinx.util.nodes import make_refnode
-from tables import kept, row_of, table_of
+from tables import chapter_numbers, kept, parts_of, row_of, table_of
 
 from gdln.claims import METADATA_KEY, asserted, read
 
@@ -33,6 +35,8 @@ COLUMNS = {
 MISSING = {"result": 23, "why it is not here": 58, "source (origin)": 19}
 
 
+#: What stands on the page where the sections of the parts go.
+PARTS = "```{ledger-parts}\n```"
 #: The five papers by a word of their sources; what is the first of them to be named decides.
 PAPERS = {
     "saxe": "Saxe et al. 2022",
@@ -48,22 +52,31 @@ class ledger_table(nodes.General, nodes.Element):
 
 
 class Ledger(SphinxDirective):
-    """``{ledger} race/race.yml race/routing.yml`` shows the claims of these files, chapter by chapter."""
+    """``{ledger} race/race.yml foundations/*.yml`` shows the claims of these files, chapter by chapter."""
 
     required_arguments = 1
     final_argument_whitespace = True
 
     def run(self):
-        rows = []
-        for name in self.arguments[0].split():
-            path = Path(self.env.srcdir) / "book" / "claims" / name
+        rows, folder = [], Path(self.env.srcdir) / "book" / "claims"
+        for path in [
+            p for name in self.arguments[0].split() for p in sorted(folder.glob(name)) or [folder / name]
+        ]:
             self.env.note_dependency(str(path))
             try:
-                rows += read(path)
+                rows += [row | {"part": _part(path)} for row in read(path)]
             except ValueError as error:
                 logger.warning("book/claims: %s", error, location=self.get_location())
         kept(self.env, "gdln_ledgers").setdefault(self.env.docname, True)
         return [ledger_table(rows=rows)]
+
+
+class LedgerTools(SphinxDirective):
+    """Where the script puts its tools; it learns here what the papers are called."""
+
+    def run(self):
+        papers = escape(json.dumps(PAPERS), quote=True)
+        return [nodes.raw("", f'<div class="ledger-tools" data-papers="{papers}"></div>', format="html")]
 
 
 class ClaimCount(SphinxDirective):
@@ -139,6 +152,27 @@ def _purge(app, env, docname):
         kept(env, name).pop(docname, None)
 
 
+def _part(path):
+    """The part of the book that a file of claims belongs to: its folder, or ``front`` for those outside of any."""
+    return "front" if path.parent.name == "claims" else path.parent.name
+
+
+def _sections(app, docname, source):
+    """Give every part of the book its section of the ledger."""
+    if PARTS not in source[0]:
+        return
+    folder = Path(app.srcdir) / "book" / "claims"
+    app.env.note_dependency(str(Path(app.srcdir) / "_toc.yml"))
+    parts = [
+        ("The front page", "*.yml"),
+        *((caption, f"{part}/*.yml") for caption, part in parts_of(app.srcdir)),
+    ]
+    shown = [
+        f"## {caption}\n\n```{{ledger}} {files}\n```" for caption, files in parts if any(folder.glob(files))
+    ]
+    source[0] = source[0].replace(PARTS, "\n\n".join(shown))
+
+
 def _read_rows(app):
     """Before any chapter runs: read every file of claims, or say in a sentence each what is wrong with it."""
     app.gdln_rows, problems = {}, []
@@ -152,7 +186,7 @@ def _read_rows(app):
         for row in found:
             if row["key"] in app.gdln_rows:
                 problems.append(f"book/claims: {path.relative_to(folder)} repeats the key {row['key']!r}")
-            app.gdln_rows[row["key"]] = row
+            app.gdln_rows[row["key"]] = row | {"part": _part(path)}
     if problems:
         raise SystemExit("\n".join(problems))
 
@@ -230,16 +264,27 @@ def _resolve(app, doctree, docname):
             elif "why" in entry:
                 source = _inline(f"{entry['source']} ({entry['origin']})")
                 missing.append(([_inline(entry["statement"]), _inline(entry["why"]), source], entry))
-        parts = []
-        for doc, rows in chapters.items():
+        parts, numbers = [], chapter_numbers(app.env)
+        for doc, rows in sorted(chapters.items(), key=lambda pair: numbers.get(pair[0], 0)):
             title = app.env.titles[doc].astext()
             link = make_refnode(app.builder, docname, doc, None, nodes.strong(title, title))
-            head = nodes.paragraph("", "", link, classes=["ledger-chapter"])
-            parts += [head, _table(COLUMNS, rows)]
+            parts += _chapter(link, _table(COLUMNS, rows), len(rows))
         if missing:
             words = nodes.strong("", "Not to be had here")
-            parts += [nodes.paragraph("", "", words, classes=["ledger-chapter"]), _table(MISSING, missing)]
+            parts += _chapter(words, _table(MISSING, missing), len(missing))
         node.replace_self(parts)
+
+
+def _chapter(head, table, count):
+    """A head and a table that folds; open as written, so that nothing is hidden where no script runs."""
+    says = f"{count} claim{'s' if count > 1 else ''}"
+    opening = f'<details class="ledger-fold" open><summary>{says}</summary>'
+    return [
+        nodes.paragraph("", "", head, classes=["ledger-chapter"]),
+        nodes.raw("", opening, format="html"),
+        table,
+        nodes.raw("", "</details>", format="html"),
+    ]
 
 
 def paper(source):
@@ -278,7 +323,8 @@ def _row(cells, entry):
     found, anchor = row_of(cells), f"claim-{entry['key']}"
     found["ids"].append(anchor)
     held = "missing" if "why" in entry else "held"
-    found["classes"] += [f"origin-{entry['origin']}", f"paper-{paper(entry['source'])}", f"status-{held}"]
+    found["classes"] += [f"part-{entry['part']}", f"paper-{paper(entry['source'])}"]
+    found["classes"] += [f"origin-{entry['origin']}", f"status-{held}"]
     link = f'<a class="ledger-link" href="#{anchor}" aria-label="Link to this claim"></a>'
     found[0][0] += nodes.raw("", link, format="html")
     return found
@@ -294,7 +340,12 @@ def _download(app, error):
     for key, row in app.gdln_rows.items():
         doc, record = measured.get(key, (None, {}))
         found = {"key": key, "statement": row["statement"], "measured": record.get("measured")}
-        found |= {"needed": record.get("criterion"), "used": record.get("used"), "page": doc}
+        found |= {
+            "needed": record.get("criterion"),
+            "used": record.get("used"),
+            "page": doc,
+            "part": row["part"],
+        }
         found |= {name: row.get(name) for name in ("reason", "why", "source", "origin", "setting")}
         rows.append(found | {"paper": PAPERS.get(paper(row["source"]))})
     for page in kept(app.env, "gdln_ledgers"):
@@ -319,6 +370,8 @@ def setup(app):
     app.add_role("claim", Quote())
     app.add_directive("ledger", Ledger)
     app.add_directive("claim-count", ClaimCount)
+    app.add_directive("ledger-tools", LedgerTools)
+    app.connect("source-read", _sections)
     app.setup_extension("chapters")
     app.connect("builder-inited", _read_rows)
     app.connect("env-get-outdated", _outdated)
@@ -329,4 +382,4 @@ def setup(app):
     app.connect("doctree-resolved", _resolve)
     app.connect("html-page-context", _script)
     app.connect("build-finished", _download)
-    return {"version": "1", "env_version": 3, "parallel_read_safe": False}
+    return {"version": "1", "env_version": 4, "parallel_read_safe": False}

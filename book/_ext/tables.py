@@ -1,5 +1,8 @@
-"""Tables that an extension makes itself, and what the environment remembers: between builds, and of the chapters."""
+"""Tables that an extension makes itself, what the environment remembers between builds, and the order of the book."""
 
+from pathlib import Path
+
+import yaml
 from docutils import nodes
 
 
@@ -40,3 +43,10 @@ def chapter_numbers(env):
     """Return the numbered pages, which are the chapters, in their order, with their numbers."""
     found = {page: numbers.get("") for page, numbers in env.toc_secnumbers.items()}
     return dict(sorted(((page, n[0]) for page, n in found.items() if n), key=lambda pair: pair[1]))
+
+
+def parts_of(srcdir):
+    """Return caption and folder of every part that has numbered chapters, from the table of contents."""
+    contents = yaml.safe_load(Path(srcdir, "_toc.yml").read_text(encoding="utf-8"))
+    parts = [part for part in contents["parts"] if part.get("numbered")]
+    return [(part["caption"], part["chapters"][0]["file"].split("/")[-2]) for part in parts]

@@ -1,5 +1,5 @@
-// Find claims in the ledger: filter by words, paper, origin and status, and put those that only just hold first.
-// Without this script the page shows every table in the order of the book.
+// Find claims in the ledger: filter by words, part, paper, origin and status, and put those that only just hold first;
+// fold the chapters until something is asked for. Without this script the page shows every table in the order of the book.
 (() => {
   const place = document.querySelector(".ledger-tools");
   const tables = [...document.querySelectorAll("table.ledger")];
@@ -12,13 +12,19 @@
     return bar ? parseFloat(bar.style.getPropertyValue("--used")) : -1;
   };
 
+  const all = (name, options) => [["", name], ...options];
+  const parts = tables.map((table) => [
+    [...table.tBodies[0].rows[0].classList].find((name) => name.startsWith("part-")).slice(5),
+    table.closest("section").querySelector("h2").firstChild.textContent,
+  ]);
   const choices = {
-    paper: [["", "all papers"], ["saxe", "Saxe et al. 2022"], ["li", "Li and Sompolinsky 2022"], ["littwin", "Littwin et al. 2021"],
-      ["chen", "Chen et al. 2022"], ["boopathy", "Boopathy and Fiete 2022"], ["other", "none of the five"]],
-    origin: [["", "every origin"], ["paper", "paper"], ["derived", "derived"], ["experiment", "experiment"]],
-    status: [["", "every status"], ["held", "held in this build"], ["missing", "not to be had here"]],
-    order: [["", "in the order of the book"], ["used", "closest to their bound first"]],
+    part: all("all parts", [...new Map(parts)]),
+    paper: all("all papers", [...Object.entries(JSON.parse(place.dataset.papers)), ["other", "none of the five"]]),
+    origin: all("every origin", ["paper", "derived", "experiment"].map((name) => [name, name])),
+    status: all("every status", [["held", "held in this build"], ["missing", "not to be had here"]]),
+    order: all("in the order of the book", [["used", "closest to their bound first"]]),
   };
+  const filters = ["part", "paper", "origin", "status"];
   const field = (name, control) => {
     const label = document.createElement("label");
     control.name = name;
@@ -36,23 +42,28 @@
   count.setAttribute("aria-live", "polite");
   place.append(count);
 
+  const folds = tables.map((table) => table.closest("details"));
+  const chosen = () => [words, ...Object.values(selects)].some((control) => control.value);
   const show = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     rows.forEach((row) => {
       const text = `${row.id} ${row.textContent}`.toLowerCase();
       const fits = wanted.every((word) => text.includes(word)) &&
-        ["paper", "origin", "status"].every((name) => !selects[name].value || row.classList.contains(`${name}-${selects[name].value}`));
+        filters.every((name) => !selects[name].value || row.classList.contains(`${name}-${selects[name].value}`));
       row.hidden = !fits;
       shown += fits;
     });
     const key = selects.order.value === "used" ? (row) => -used(row) : (row) => Number(row.dataset.order);
-    tables.forEach((table) => {
+    tables.forEach((table, k) => {
       table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => key(a) - key(b)));
-      const empty = [...table.tBodies[0].rows].every((row) => row.hidden);
-      const box = table.closest(".ledger-scroll");
-      box.hidden = empty;
-      if (box.previousElementSibling?.classList.contains("ledger-chapter")) box.previousElementSibling.hidden = empty;
+      const fitting = [...table.tBodies[0].rows].filter((row) => !row.hidden).length;
+      folds[k].hidden = folds[k].previousElementSibling.hidden = !fitting;
+      folds[k].open = chosen(); // a chapter's claims are folded until something is asked for
+      folds[k].firstElementChild.textContent = `${fitting} claim${fitting === 1 ? "" : "s"}`;
+    });
+    new Set(folds.map((fold) => fold.closest("section"))).forEach((section) => {
+      section.hidden = [...section.querySelectorAll("details")].every((fold) => fold.hidden);
     });
     count.textContent = `${shown} of ${rows.length} claims`;
   };
@@ -60,13 +71,15 @@
     const row = rows.find((r) => `#${r.id}` === decodeURIComponent(location.hash));
     if (row?.hidden) {
       words.value = "";
-      ["paper", "origin", "status"].forEach((name) => { selects[name].value = ""; });
+      filters.forEach((name) => { selects[name].value = ""; });
       show();
     }
+    if (row) row.closest("details").open = true;
     row?.scrollIntoView();
   };
   place.addEventListener("input", show);
   window.addEventListener("hashchange", reveal);
+  window.addEventListener("beforeprint", () => folds.forEach((fold) => { fold.open = true; }));
   show();
   reveal();
 })();
