@@ -8,7 +8,8 @@ floors below, or stay in the package:
 - what the parts share: ``data`` (tasks and images), ``nets`` (networks in torch and their training), ``kernels``
   (infinitely wide networks, function space; may use ``data``), ``linear`` (deep linear networks);
 - a part each, and no part imports another: ``race``, ``renormalization``, ``bottleneck``, ``convergence``,
-  ``alignment``, ``synthesis``.
+  ``alignment``, ``synthesis``;
+- above the parts ``diagnosis``, which may use all of them: which theory describes a network of one's own.
 
 Data flows one way: from ``data`` to gates or a graph, a theory's ``solve`` and its result; and from ``data`` to
 networks, training and a trajectory. The two meet in a chapter or a test. Importing a package loads no torch; modules

@@ -16,12 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "book" / "_static" / "imports.svg"
 #: Packages by floor, top floor first; the ground has no folder.
 FLOORS = (
+    ("diagnosis",),
     ("race", "renormalization", "bottleneck", "convergence", "alignment", "synthesis"),
     ("linear", "kernels", "nets", "data"),
     ("ground",),
 )
 WIDTH, BOX, ROW, HEAD, GAP = 1120, 200, 19, 30, 84
-COLOURS = ("#0072B2", "#009E73", "#595959")  # those of the figures, one a floor
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#595959")  # those of the figures, one a floor
 
 
 def modules(root):

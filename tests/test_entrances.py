@@ -30,6 +30,7 @@ PASSED, NOT_FINITE = " passed", " gave NaN or infinity"
 #: Modules that are not walked, with the reason.
 NOT_WALKED = {
     "gdln.checks": "the checks themselves",
+    "gdln.diagnosis.__main__": "a command, refused in words by its own tests",
     "gdln.optional": "its words are the library's own",
     "gdln.kernels.spectrum": "takes the kernels that checked functions hand it, in their inner loops",
     "gdln.renormalization.descent": "its public face is saddle, which is walked",

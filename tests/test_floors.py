@@ -21,12 +21,15 @@ BELOW = {
     "kernels": {"data"},
     "linear": set(),
     **dict.fromkeys(PARTS, {"data", "nets", "kernels", "linear"}),
+    "diagnosis": {"data", "nets", "kernels", "linear"} | PARTS,
 }
 #: Modules that train networks in torch, besides those of ``nets`` and every part's own ``nets``.
 TORCH = {"race.pathways", "renormalization.langevin"} | {
     f"alignment.{name}"
     for name in ("rules", "perceptrons", "convolutional", "recurrent", "routing", "experiments")
 }
+#: Modules that look at a network of the user's.
+TORCH |= {f"diagnosis.{name}" for name in ("networks", "kernels", "layers", "measure", "known", "__main__")}
 
 
 def name_of(path):

@@ -1,0 +1,115 @@
+"""Kernels in blocks against the whole Jacobian, against the library's own tangent kernel, and how they move."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gdln.diagnosis import kernels, known
+from gdln.kernels.tangent import empirical_ntk
+from tests.diagnosis.test_networks import MODELS, filled, full_jacobian, normal, small
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "scripted"])
+@pytest.mark.parametrize("memory", [1e9, 1.0, 4e4])
+def test_the_kernel_in_blocks_is_that_of_the_whole_jacobian(name, memory):
+    make, shape = MODELS[name]
+    model, X = make(), normal(*shape, seed=1)
+    J = full_jacobian(model, X)
+    K = torch.einsum("icp,jdp->icjd", J, J)
+    size = K.abs().max()
+    found = kernels.tangent_kernel(model, X, memory=memory)
+    assert (found - K).abs().max() < 1e-10 * size
+    assert torch.equal(found, found.permute(2, 3, 0, 1))
+    trace = kernels.tangent_kernel(model, X, outputs="trace", memory=memory)
+    assert (trace - torch.einsum("icjc->ij", K)).abs().max() < 1e-10 * size
+    summed = kernels.tangent_kernel(model, X, outputs="sum", memory=memory)
+    assert (summed - K.sum((1, 3))).abs().max() < 1e-10 * size
+
+
+def test_between_two_sets_the_kernel_is_a_part_of_that_of_their_union():
+    net, X = small(), normal(9, 3)
+    whole = kernels.tangent_kernel(net, X)
+    for memory in (1e9, 1.0):
+        part = kernels.tangent_kernel(net, X[:4], X[4:], memory=memory)
+        assert (part - whole[:4, :, 4:]).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("activation, gain", [("relu", 2**0.5), ("erf", 1.3), ("linear", 1.0)])
+def test_the_kernel_is_the_tangent_kernel_of_the_library(activation, gain):
+    net = known.perceptron([3, 7, 5, 2], activation, generator=torch.Generator().manual_seed(3), gain=gain)
+    weights = [p.detach().numpy() for p in net.parameters()]
+    X = normal(6, 3).numpy()
+    told = empirical_ntk(
+        weights, [np.zeros(len(W)) for W in weights], X, activation=activation, W_std=gain, b_std=0.0
+    )
+    assert np.abs(kernels.tangent_kernel(net, X).numpy() - told).max() < 1e-10
+
+
+def test_single_precision_agrees_with_double_to_its_own_rounding():
+    double = small(widths=(3, 40, 2))
+    single = small(widths=(3, 40, 2)).float()
+    X = normal(8, 3)
+    K, L = kernels.tangent_kernel(double, X), kernels.tangent_kernel(single, X)
+    assert L.dtype == torch.float32
+    assert (K - L).abs().max() < 1e-5 * K.abs().max()
+
+
+def test_one_linear_layer_has_the_gram_matrix_of_its_inputs():
+    X = normal(5, 3)
+    line = nn.Linear(3, 1, bias=False, dtype=torch.float64)
+    assert torch.allclose(kernels.tangent_kernel(line, X)[:, 0, :, 0], X @ X.mT, atol=1e-12, rtol=0)
+    assert kernels.tangent_kernel(line, X[:1]).shape == (1, 1, 1, 1)
+
+
+def test_frozen_layers_do_not_enter():
+    net, X = small(activation="relu"), normal(5, 3)
+    net[0].requires_grad_(False)
+    phi = net[:2](X) / 5**0.5
+    K = kernels.tangent_kernel(net, X)[:, 0, :, 0]
+    assert (K - 2 * (phi @ phi.mT).detach()).abs().max() < 1e-12  # the read-out's gain squared is 2
+
+
+def test_movement_is_relative_and_alignment_forgets_the_scale():
+    K = kernels.tangent_kernel(small(), normal(6, 3)).numpy()
+    assert kernels.movement(K, K) == 0
+    assert abs(kernels.movement(K, 4 * K) - 3) < 1e-12
+    assert abs(kernels.centred_alignment(K, 7 * K + 2) - 1) < 1e-12
+    other = kernels.tangent_kernel(small(seed=5), normal(6, 3)).numpy()
+    assert kernels.centred_alignment(K, other) == pytest.approx(
+        kernels.centred_alignment(other, K), rel=1e-12
+    )
+    assert kernels.centred_alignment(K, other) < 0.9999
+    for tiny in (1e-200, 1e200):
+        assert abs(kernels.centred_alignment(K, tiny * other) - kernels.centred_alignment(K, other)) < 1e-9
+
+
+def test_a_kernel_without_size_or_variation_is_refused():
+    with pytest.raises(ValueError, match="not zero"):
+        kernels.movement(np.zeros((2, 2)), np.eye(2))
+    with pytest.raises(ValueError, match="after needs a kernel that is not constant"):
+        kernels.centred_alignment(np.eye(3), np.ones((3, 3)))
+
+
+def test_features_are_the_inputs_of_the_layers():
+    net, X = small(widths=(3, 5, 4, 1)), normal(300, 3)  # more than one batch
+    phi = kernels.features(net, X)
+    assert list(phi) == ["0.layer", "2.layer", "4.layer"]
+    assert torch.equal(phi["0.layer"], X) and (phi["4.layer"] - net[:4](X)).abs().max() < 1e-12
+    gram = kernels.feature_kernels(net, X)["2.layer"]
+    assert (gram - net[:2](X) @ net[:2](X).mT).abs().max() < 1e-10
+
+
+def test_a_layer_that_is_used_twice_has_its_inputs_side_by_side_and_leaves_no_hook():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.layer(torch.tanh(self.layer(x)))
+
+    net, X = filled(Twice()), normal(4, 3)
+    assert kernels.features(net, X)["layer"].shape == (4, 6)
+    assert not net.layer._forward_pre_hooks
+    assert kernels.features(torch.jit.script(net), X) == {}

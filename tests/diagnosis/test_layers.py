@@ -1,0 +1,111 @@
+"""Where weights went: the first step of a descent, formula (2) of the alignment theory, and the controls."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gdln.alignment import scores, theory
+from gdln.diagnosis import known, layers
+from tests.diagnosis.test_networks import filled, normal, small
+
+
+def stepped(net, X, Y, lr=0.1):
+    ((_, last),) = known.descend(net, X, Y, lr=lr, n_steps=1, stop=0).checkpoints
+    return last
+
+
+def test_one_step_of_descent_goes_where_the_prediction_says():
+    net, X, Y = small(widths=(3, 8, 2)), normal(7, 3), normal(7, 2, seed=1)
+    last = stepped(net, X, Y)
+    errors = np.stack([(m(X) - Y).detach().numpy() for m in (net, last)])
+    E = layers.integrated_error(errors, [0.0, 0.1], lr=0.1)
+    found = layers.layer_changes(net, last, X, E, rng=np.random.default_rng(0))
+    assert all(abs(layer.cosine - 1) < 1e-12 for layer in found)
+    told = layers.predicted_changes(net, X, E)
+    for name, a, b in zip(told, net.parameters(), last.parameters(), strict=True):
+        assert (told[name] - (b - a)).abs().max() < 1e-12
+    assert all(abs(layer.shuffled) < 0.99 for layer in found)
+
+
+def test_the_prediction_is_that_of_the_alignment_theory():
+    net, X, E = small(widths=(4, 6, 5, 3), activation="relu"), normal(9, 4), normal(9, 3, seed=2)
+    weights = [p.detach().numpy() for p in net.parameters()]
+    told = theory.predicted_changes(weights, [1.0, 2**0.5, 2**0.5], X.numpy(), 9 * E.numpy())
+    found = layers.predicted_changes(net, X, E.numpy())
+    for a, b in zip(found.values(), told, strict=True):
+        assert np.abs(a.numpy() - b).max() < 1e-12
+
+
+def test_the_error_blind_control_is_the_score_of_plain_correlations():
+    net, X, Y = small(widths=(3, 8, 2), activation="relu"), normal(7, 3), normal(7, 2, seed=1)
+    last = stepped(net, X, Y)
+    found = layers.layer_changes(net, last, X, Y.numpy(), rng=np.random.default_rng(0))
+    inputs = [X, net[:2](X).detach()]
+    for layer, a, b, phi in zip(found, net.parameters(), last.parameters(), inputs, strict=True):
+        change = (b - a).detach().numpy()
+        told = scores.gram_score(scores.gram(change), scores.error_blind_gram(phi.numpy()))
+        assert abs(layer.blind - told) < 1e-10
+        assert abs(layer.moved - np.linalg.norm(change) / float(a.detach().norm())) < 1e-12
+
+
+def test_the_integral_over_time_is_a_sum_over_steps_and_an_integral_of_a_flow():
+    rng = np.random.default_rng(0)
+    errors = rng.standard_normal((6, 4, 2))
+    E = layers.integrated_error(errors, 0.5 * np.arange(6), lr=0.5)
+    assert np.abs(E - 0.5 * errors[:-1].sum(0) / 4).max() < 1e-12
+    t = np.linspace(0, 3, 2001)
+    flow = np.exp(-t)[:, None, None] * np.ones((1, 4, 1))
+    assert np.abs(layers.integrated_error(flow, t) - (1 - np.exp(-3)) / 4).max() < 1e-6
+
+
+def test_only_matrices_are_layers_unless_there_are_none():
+    net = filled(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)))
+    X, Y = normal(5, 3), normal(5, 1, seed=1)
+    found = layers.layer_changes(net, stepped(net, X, Y), X, Y.numpy(), rng=np.random.default_rng(0))
+    assert [layer.name for layer in found] == ["0.weight", "2.weight"]
+    net[0].requires_grad_(False)
+    net[2].weight.requires_grad_(False)
+    (bias,) = layers.layer_changes(net, stepped(net, X, Y), X, Y.numpy(), rng=np.random.default_rng(0))
+    assert (bias.name, bias.rank, abs(round(bias.cosine, 9))) == ("2.bias", 1.0, 1.0)
+
+
+def test_a_weight_that_stood_still_has_no_cosine():
+    net, X, Y = small(), normal(5, 3), normal(5, 2, seed=1)
+    last = copy.deepcopy(net)
+    with torch.no_grad():
+        last[2].layer.weight.add_(1.0)
+    still, moved = layers.layer_changes(net, last, X, Y.numpy(), rng=np.random.default_rng(0))
+    assert (still.moved, still.cosine, still.blind, still.rank) == (0.0, None, None, 0.0)
+    assert moved.cosine is not None and abs(moved.rank - 1) < 1e-9
+
+
+def test_effective_rank_counts_equal_directions_and_forgets_the_scale():
+    assert layers.effective_rank(np.outer([1.0, 2.0], [3.0, 4.0, 5.0])) == pytest.approx(1)
+    for k in (1, 2, 5):
+        W = np.zeros((7, 9))
+        W[range(k), range(k)] = 3.0
+        for scale in (1e-180, 1.0, 1e150):
+            assert layers.effective_rank(scale * W) == pytest.approx(k)
+
+
+def test_balanced_neighbours_have_no_imbalance_and_descent_keeps_it_in_linear_networks():
+    net = known.perceptron([3, 4, 2], "linear", generator=torch.Generator().manual_seed(0), gain=1.0)
+    start = layers.imbalance(net)
+    assert list(start) == ["0.layer.weight -> 2.layer.weight"] and 0.2 < start.popitem()[1] <= 1
+    W = normal(4, 3)
+    with torch.no_grad():
+        net[0].layer.weight.copy_(W)
+        U, s, _ = torch.linalg.svd(W @ W.mT)
+        # rank three of four: two outputs cannot balance it, four can
+    square = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 4, bias=False)).double()
+    with torch.no_grad():
+        square[0].weight.copy_(W)
+        square[1].weight.copy_(torch.diag(s.sqrt()) @ U.mT)
+    assert layers.imbalance(square)["0.weight -> 1.weight"] < 1e-12
+
+
+def test_matrices_that_do_not_follow_each_other_are_no_neighbours():
+    assert layers.imbalance(known.convolutional(2, 1, generator=torch.Generator().manual_seed(0))) == {}

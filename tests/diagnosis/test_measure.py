@@ -1,0 +1,220 @@
+"""All of it on networks of known regime and on odd ones; checkpoints in every form say the same."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gdln.diagnosis import kernels, known, linearisation
+from gdln.diagnosis.measure import diagnose
+from gdln.kernels.moments import FullyConnected
+from tests.diagnosis.test_networks import Recurrent, filled, normal, small
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return known.parity_digits(40, 30, np.random.default_rng(5))
+
+
+def diagnosed(model, run, X, Y, X_test, **options):
+    return diagnose(
+        model, run.checkpoints, (X, Y), rng=np.random.default_rng(0), test=X_test, lr=run.lr, **options
+    )
+
+
+@pytest.mark.parametrize("scale, kind", [(30.0, "lazy"), (0.1, "rich")])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_networks_of_known_regime_are_told(digits, scale, kind, activation):
+    X, y, X_test, _ = digits
+    net = known.perceptron([64, 128, 1], activation, generator=torch.Generator().manual_seed(7))
+    model = known.Centred(net, scale)
+    found = diagnosed(model, known.descend(model, X, y), X, y, X_test)
+    m = found.measures
+    if kind == "lazy":
+        assert found.verdict.kind == "lazy" and m["smallest_cosine"] > 0.95
+    else:
+        assert found.verdict.kind != "lazy" and m["movement"] > 0.5 and m["smallest_cosine"] < 0.9
+    assert abs(m["sharpness_start"] - 0.5) < 1e-6
+
+
+def test_numbers_are_those_of_the_functions(digits):
+    X, y, X_test, _ = digits
+    model = known.perceptron([64, 20, 1], generator=torch.Generator().manual_seed(0))
+    run = known.descend(model, X, y, stop=0.1)
+    found, last = diagnosed(model, run, X, y, X_test), run.checkpoints[-1][1]
+    m = found.measures
+    assert m["weight_gap"] == linearisation.weight_gap(model, last, X_test)
+    before, after = (kernels.tangent_kernel(k, X).numpy() for k in (model, last))
+    assert m["movement"] == pytest.approx(kernels.movement(before, after), rel=1e-12)
+    cross = kernels.tangent_kernel(model, X_test, X).numpy()
+    lin = linearisation.train_linearised(
+        before, cross, model(X).detach().numpy(), model(X_test).detach().numpy(), y.numpy(),
+        time=run.checkpoints[-1][0],
+    )  # fmt: skip
+    gap = linearisation.linearised_gap(
+        last(X_test).detach().numpy(), lin.test_outputs, model(X_test).detach().numpy()
+    )
+    assert m["trained_gap"] == pytest.approx(gap, rel=1e-9)
+    assert m["samples_per_unit"] == 2.0
+
+
+def test_checkpoints_may_be_modules_states_or_a_function_that_yields():
+    X, Y, X_test = normal(8, 3), normal(8, 1, seed=1), normal(5, 3, seed=2)
+    model = small(widths=(3, 12, 1))
+
+    def train(net):
+        optimiser = torch.optim.SGD(net.parameters(), lr=0.05)
+        for step in range(1, 13):
+            optimiser.zero_grad()
+            (0.5 * (net(X) - Y).square().sum() / 8).backward()
+            optimiser.step()
+            yield 0.05 * step
+
+    def options():
+        return dict(rng=np.random.default_rng(0), test=X_test, lr=0.05)
+
+    learner, states, modules = copy.deepcopy(model), [], []
+    for time in train(learner):
+        states.append((time, copy.deepcopy(learner.state_dict())))
+        modules.append((time, copy.deepcopy(learner)))
+    told = [diagnose(model, way, (X, Y), **options()).measures for way in (train, states, modules)]
+    assert told[0] == told[1] == told[2]
+    assert told[0]["smallest_cosine"] > 0.9
+    started = diagnose(model, [(0.0, model.state_dict()), *states], (X, Y), **options()).measures
+    assert started == told[0]
+
+
+def test_a_function_that_only_trains_is_compared_at_the_same_loss_and_says_what_is_missing():
+    X, Y, X_test = normal(8, 3), normal(8, 1, seed=1), normal(5, 3, seed=2)
+    model = small(widths=(3, 12, 1))
+
+    def train(net):
+        optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+        for _ in range(30):
+            optimiser.zero_grad()
+            (net(X) - Y).square().mean().backward()
+            optimiser.step()
+
+    before = copy.deepcopy(model.state_dict())
+    found = diagnose(model, train, (X, Y), rng=np.random.default_rng(0), test=X_test)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert {"smallest_cosine", "drift", "sharpness_end"} <= set(found.missing)
+    assert "trained_gap" in found.measures and any("same loss" in note for note in found.notes)
+    blind = diagnose(model, train, (X, Y), rng=np.random.default_rng(0))
+    assert "test inputs" in blind.missing["trained_gap"] and "weight_gap" in blind.measures
+
+
+def test_a_recurrent_network_with_classes_in_single_precision():
+    model = filled(Recurrent("LSTM"), dtype=torch.float32)
+    X, labels = normal(10, 5, 3, dtype=torch.float32), torch.tensor([0, 1] * 5)
+    run = known.descend(model, X, labels, loss="cross_entropy", lr=0.5, n_steps=30, stop=0.3)
+    found = diagnosed(
+        model, run, X, labels, normal(6, 5, 3, seed=3, dtype=torch.float32), loss="cross_entropy"
+    )
+    assert found.facts["dtype"] == "float32" and {"movement", "trained_gap"} <= set(found.measures)
+    assert [layer.name for layer in found.layers][-1] == "out.weight"
+
+
+def test_batch_normalisation_in_evaluation_mode_and_many_outputs():
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 5))
+    model = filled(net).eval()
+    X, Y = normal(9, 1, 6, 6), normal(9, 5, seed=1)
+    run = known.descend(model, X, Y, n_steps=40, stop=0.2)
+    found = diagnosed(model, run, X, Y, normal(4, 1, 6, 6, seed=2))
+    assert found.facts["n_outputs"] == 5 and "made for at most 3" in found.missing["sharpness_start"]
+    assert list(found.features) == ["0", "1", "4"] and found.features["0"] == 0
+
+
+def test_one_layer_and_a_scalar_without_an_axis_are_exactly_linear():
+    class Line(nn.Linear):
+        def forward(self, x):
+            return super().forward(x)[:, 0]
+
+    model = filled(Line(3, 1))
+    X, y = normal(6, 3), normal(6, seed=1)
+
+    def train(net):
+        for step in range(10):
+            grads = torch.autograd.grad(0.5 * (net(X) - y).square().mean(), list(net.parameters()))
+            with torch.no_grad():
+                for p, g in zip(net.parameters(), grads, strict=True):
+                    p.sub_(g, alpha=0.1)
+            yield 0.1 * (step + 1)
+
+    found = diagnose(model, train, (X, y), rng=np.random.default_rng(0), lr=0.1)
+    m = found.measures
+    assert m["movement"] == 0 and m["weight_gap"] < 1e-12 and m["smallest_cosine"] > 1 - 1e-12
+    assert found.verdict.kind == "lazy" and not found.imbalance
+
+
+def test_a_chain_of_samples_is_a_posterior_and_its_limit_is_named():
+    X, Y = normal(4, 3), normal(4, 1, seed=1)
+    model = known.perceptron([3, 60, 1], "linear", generator=torch.Generator().manual_seed(0), gain=1.0)
+    drawn = known.langevin(
+        model, X, Y, 0.5, lr=0.02, n_steps=4000, n_records=100, generator=torch.Generator().manual_seed(1)
+    )
+    limit = FullyConnected(1, "linear", 1.0, 0.0)
+    found = diagnose(
+        model, drawn, (X, Y), rng=np.random.default_rng(0), infinite=limit, temperature=0.5, sigma2=1.0
+    )
+    assert found.measures["drift"] > 0.5 and abs(found.measures["memory"]) < 0.3
+    assert found.verdict.kind in ("gaussian_process", "renormalised")
+    unsure = diagnose(model, drawn, (X, Y), rng=np.random.default_rng(0))
+    assert unsure.verdict.kind == "posterior"
+    assert abs(found.measures["readout_scale"] - 1) < 0.3
+
+
+X, Y = normal(6, 3), normal(6, 2, seed=1)
+
+
+def nan_checkpoint():
+    broken = small()
+    with torch.no_grad():
+        broken[0].layer.weight.fill_(np.nan)
+    return broken
+
+
+@pytest.mark.parametrize(
+    "model, train, data, words",
+    [
+        (nn.Sequential(nn.ReLU()), [small()], (X, Y), "nothing is trained"),
+        (nan_checkpoint(), [small()], (X, Y), "NaN or infinity in 0.layer.weight"),
+        (small(), [nan_checkpoint()], (X, Y), "at number 0: trained: .*NaN or infinity in 0.layer.weight"),
+        (small(), [small(widths=(3, 6, 2))], (X, Y), "at number 0.*stands in '0.layer.weight'"),
+        (
+            small(),
+            [small(widths=(3, 6, 2)).state_dict()],
+            (X, Y),
+            r"train\[0\] needs the parameters of the model",
+        ),
+        (small(), [{"other": torch.zeros(2)}], (X, Y), r"train\[0\] needs the parameters of the model"),
+        (small(), [small()], (X, Y), "train needs to change the outputs"),
+        (small(), [], (X, Y), "at least one checkpoint"),
+        (small(), [small(seed=1)], X, "data needs a pair"),
+        (small(), [small(seed=1)], (X * np.nan, Y), r"data\[0\] needs finite numbers"),
+        (small(), [small(seed=1)], (X, Y * np.inf), r"data\[1\] needs finite numbers"),
+        (small(), [small(seed=1)], (X, Y[:4]), r"data\[1\] needs shape \(6, 2\)"),
+        (small(), [(2.0, small(seed=1)), (1.0, small(seed=2))], (X, Y), "times that do not decrease"),
+    ],
+)
+def test_what_cannot_be_diagnosed_is_refused_in_one_sentence(model, train, data, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        diagnose(model, train, data, rng=np.random.default_rng(0))
+
+
+def test_labels_outside_of_the_classes_are_refused():
+    with pytest.raises(ValueError, match=r"data\[1\] needs"):
+        diagnose(
+            small(),
+            [small(seed=1)],
+            (X, [0, 1, 2, 0, 1, 0]),
+            rng=np.random.default_rng(0),
+            loss="cross_entropy",
+        )
+    scalar = small(widths=(3, 4, 1))
+    with pytest.raises(ValueError, match="an output a class"):
+        diagnose(
+            scalar, [scalar], (X, [0, 1, 0, 0, 1, 0]), rng=np.random.default_rng(0), loss="cross_entropy"
+        )
