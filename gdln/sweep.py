@@ -332,8 +332,11 @@ class _Watch:
         while True:
             try:
                 return future.result(timeout=5.0)
-            except TimeoutError:
+            except (
+                OSError
+            ):  # too late, which is one too; or the scheduler was lost while it told where the result is
                 self.look()
+                time.sleep(0.2)  # until the client knows whether the point is to be run again
 
 
 def _dead(key, point, error):

@@ -426,6 +426,24 @@ class Lost:
         raise TimeoutError
 
 
+class LostOnTheWay:
+    """A future whose scheduler goes while it is asked, and comes back."""
+
+    def __init__(self):
+        self.answers = [ConnectionError("closed"), TimeoutError(), {"key": "a"}]
+
+    def result(self, timeout):
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_a_result_is_asked_for_again_where_the_scheduler_was_lost_on_the_way():
+    future = LostOnTheWay()
+    assert sweep._Watch(Cluster()).result(future) == {"key": "a"} and not future.answers
+
+
 @pytest.mark.parametrize("status, words", [("running", "no worker for 0 seconds"), ("closed", "is closed")])
 def test_nobody_waits_for_a_cluster_that_is_gone(monkeypatch, status, words):
     monkeypatch.setattr(sweep, "_PATIENCE", 0.1)
