@@ -37,6 +37,10 @@ def use_style():
             "savefig.bbox": "standard",
         }
     )
+    if "inline" in plt.get_backend():  # a notebook: twice the resolution, shown at the same size
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
 
 
 def theory_and_simulation(ax, x, theory, x_sim, simulation, *, color, label=None, marker="o", every=1):

@@ -70,8 +70,11 @@ def test_a_page_is_whole_without_a_network(browser, site, page):
         "[...document.querySelectorAll('article .math')].filter(e => !e.querySelector('mjx-container')).length"
     )
     assert untypeset == 0
-    broken = tab.evaluate("[...document.querySelectorAll('article img')].filter(i => !i.naturalWidth).length")
-    assert broken == 0
+    broken = tab.evaluate(
+        "Promise.all([...document.querySelectorAll('article img')].map(picture => {"
+        "picture.loading = 'eager'; return picture.decode().then(() => '', () => picture.src); }))"
+    )
+    assert not any(broken)
     tab.close()
 
 

@@ -120,14 +120,21 @@ class Book:
     def __init__(self, folder):
         self.folder, self.home = folder / "a book", folder / "home"
         self.home.mkdir(parents=True)
-        for name in ("_ext", "_static"):
+        for name in ("_ext", "_static", "_templates"):
             shutil.copytree(
                 ROOT / "book" / name,
                 self.folder / "book" / name,
                 ignore=shutil.ignore_patterns("__pycache__"),
             )
         (self.folder / "scripts").mkdir()
-        for name in ("_config.yml", "requirements.lock", "scripts/make_notebooks.py", "scripts/book.py"):
+        copied = (
+            "_config.yml",
+            "CITATION.cff",
+            "requirements.lock",
+            "scripts/make_notebooks.py",
+            "scripts/book.py",
+        )
+        for name in copied:
             shutil.copy(ROOT / name, self.folder / name)
         self.restore()
 
