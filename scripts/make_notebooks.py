@@ -359,6 +359,8 @@ class Converter:
         return self._display_math(self._inline("\n".join(shown)))
 
     def _line(self, line):
+        if re.match(r"^\{\.[\w-]+\}\s*$", line):  # how the next block looks on a page
+            return ""
         return f'<a id="{line.strip()[1:-2]}"></a>\n' if re.match(r"^\([\w-]+\)=\s*$", line) else line
 
     def _display_math(self, text):

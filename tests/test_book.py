@@ -61,9 +61,9 @@ def test_a_notebook_holds_the_code_of_its_source_and_no_directive(page):
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             text = "".join(cell["source"])
-            assert not re.search(r"^(`{3}|:{3,})\{|\{(eq|ref|numref|cite\S*|prf\S*|doc)\}`", text, re.M), (
-                text[:200]
-            )
+            assert not re.search(
+                r"^(`{3}|:{3,})\{|^\{\.|\{(eq|ref|numref|cite\S*|prf\S*|doc)\}`", text, re.M
+            ), text[:200]
             assert text.count("<details>") == text.count("</details>"), text[:200]
 
 

@@ -45,7 +45,8 @@ class Formats(SphinxDirective):
                 )
         if not len(listing):
             made = nodes.paragraph("", "", nodes.Text("A PDF and a zip of all notebooks are made by "))
-            return [made + [nodes.literal("", "make formats"), nodes.Text(", before the book.")]]
+            made += [nodes.literal("", "make formats"), nodes.Text(", before the book.")]
+            return [made]
         return [listing]
 
 
