@@ -1,5 +1,6 @@
 """Figures that a reader moves: their numbers are the library's, and keys alone move all of them."""
 
+import io
 import itertools
 import json
 import re
@@ -626,3 +627,47 @@ def test_weak_targets_make_most_bottlenecks_slow_and_strong_ones_fast_the_narrow
     assert all(median_time(d, 2) > infinite for d in (1, 4, 32))
     strong = [median_time(d, 8) for d in (1, 4, 32)]
     assert strong == sorted(strong) and strong[-1] < infinite
+
+
+def written(folder, builder, text):
+    """Build a page that holds a figure with a name and this text; returns what was written, and the warnings."""
+    from sphinx.application import Sphinx
+
+    (folder / "book" / "_static" / "explore").mkdir(parents=True)
+    (folder / "book" / "_static" / "explore" / "race.js").write_text("")
+    path, extensions = str(ROOT / "book" / "_ext"), ["myst_parser", "explore"]
+    (folder / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {path!r})\nextensions, numfig = {extensions}, True\n"
+    )
+    (folder / "twin.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+    (folder / "index.md").write_text(
+        f"# Page\n\n```{{figure}} twin.svg\n:name: fig-twin\n\nIt stands.\n```\n\n{text}\n"
+    )
+    said, out = io.StringIO(), folder / "out"
+    Sphinx(folder, folder, out, folder / "doctrees", builder, status=None, warning=said).build()
+    return next(
+        out.glob({"text": "*.txt", "latex": "*.tex", "html": "index.html"}[builder])
+    ).read_text(), said.getvalue()
+
+
+@pytest.mark.parametrize("builder", ["text", "latex"])
+def test_on_paper_a_figure_is_its_title_and_its_twin(tmp_path, builder):
+    text, said = written(
+        tmp_path, builder, "```{explore} race\n:title: A race\n:twin: fig-twin\n\n*Try:* drag it.\n```"
+    )
+    assert "A race." in text and "makes the same point" in text and "drag it" not in text
+    assert "explore needs" not in said and "unknown node" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("race\n:title: A race\n\nA caption.", "explore needs :twin:"),
+        ("race\n:twin: fig-twin\n\nA caption.", "explore needs :title:"),
+        ("race\n:title: A race\n:twin: fig-twin\n", "explore needs a caption"),
+        ("walk\n:title: A walk\n:twin: fig-twin\n\nA caption.", "explore needs book/_static/explore/walk.js"),
+        ("race\n:title: A race\n:twin: fig-other\n\nA caption.", "fig-other"),
+    ],
+)
+def test_a_figure_without_title_twin_caption_or_module_is_a_warning(tmp_path, text, missing):
+    assert missing in written(tmp_path, "html", f"```{{explore}} {text}\n```")[1]

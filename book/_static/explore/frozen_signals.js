@@ -29,10 +29,13 @@ function pull(net, X, errors) {
   return { W, a };
 }
 
-// tr(AB)/√(tr A² tr B²) of the Gram matrices A = Δ'Δ of two changes, rows the units they leave for
+// tr(AB)/√(tr A² tr B²) of the Gram matrices A = Δ'Δ of two changes, from the smaller of their two sides
 function gramScore(one, other) {
-  const square = (P, Q) => P.reduce((sum, p) => sum + Q.reduce((s, q) => s + dot(p, q) ** 2, 0), 0);
-  return square(one, other) / Math.sqrt(square(one, one) * square(other, other));
+  const turn = (M) => (M.length > M[0].length ? M[0].map((_, j) => M.map((row) => row[j])) : M);
+  const columns = one.length > one[0].length, [P, Q] = [turn(one), turn(other)];
+  const inner = (M) => M.map((p) => M.map((q) => dot(p, q)));
+  const square = (M, N) => (columns ? dot(inner(M).flat(), inner(N).flat()) : M.reduce((sum, p) => sum + N.reduce((s, q) => s + dot(p, q) ** 2, 0), 0));
+  return square(P, Q) / Math.sqrt(square(P, P) * square(Q, Q));
 }
 
 // Scores of both layers and how far the weights moved, at the steps asked for, which increase from one
@@ -58,7 +61,7 @@ const STEPS = [1, 3, 10, 20, 30, 50, 70, 100, 140, 200, 300];
 
 export default {
   controls: [
-    { name: "width", label: "width *N*", min: 2, max: 9, step: 1, value: 5, show: (v) => String(2 ** v) },
+    { name: "width", label: "width *N*", min: 2, max: 8, step: 1, value: 5, show: (v) => String(2 ** v) },
     { name: "scale", label: "scale of the labels", min: 0.25, max: 4, step: 0.25, value: 1 },
   ],
   draw({ width, scale }) {

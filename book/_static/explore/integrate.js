@@ -13,10 +13,18 @@ export function integrate(slope, start, times, rtol = 1e-9, atol = 1e-12) {
       const step = Math.min(h, end - t), k = [k1];
       let next;
       for (let stage = 1; stage < 7; stage += 1) {
-        next = y.map((v, i) => v + step * A[stage].reduce((sum, a, j) => sum + a * k[j][i], 0));
+        next = y.map((v, i) => {
+          let sum = 0;
+          for (let j = 0; j < stage; j += 1) sum += A[stage][j] * k[j][i];
+          return v + step * sum;
+        });
         k.push(slope(next, t + step));
       }
-      const off = Math.max(...next.map((v, i) => Math.abs(step * ERROR.reduce((sum, e, j) => sum + e * k[j][i], 0)) / (atol + rtol * Math.max(Math.abs(v), Math.abs(y[i])))));
+      let off = 0; // largest error of the step, in units of what is allowed
+      for (let i = 0; i < y.length; i += 1) {
+        const error = step * ERROR.reduce((sum, e, j) => sum + e * k[j][i], 0);
+        off = Math.max(off, Math.abs(error) / (atol + rtol * Math.max(Math.abs(next[i]), Math.abs(y[i]))));
+      }
       if (off <= 1) {
         t = step === end - t ? end : t + step;
         y = next;

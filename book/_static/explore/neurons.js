@@ -20,11 +20,18 @@ export function output(z, c, activation, scaling) {
 // τ dz_i/dt = c_i/n Σ_a σ'(h_ia) (y_a - f(x_a)) x_a/√d, in NTK scaling with another factor m^-1/2. Neurons beyond those
 // of c, with the output weight of the first, feel the field and do not add to it.
 export function slope(z, c, activation, scaling) {
-  const [, steep] = SLOPES[activation], f = output(z, c, activation, scaling), m = c.length, moved = [];
+  const [, steep] = SLOPES[activation], f = output(z, c, activation, scaling), m = c.length, moved = new Array(z.length);
+  const scale = scaling === "ntk" ? 1 / Math.sqrt(m) : 1;
   for (let i = 0; 2 * i < z.length; i += 1) {
-    const gain = ((c[i] ?? c[0]) * (scaling === "ntk" ? 1 / Math.sqrt(m) : 1)) / X.length;
-    const pull = seen(z[2 * i], z[2 * i + 1]).map((h, a) => (gain * steep(h) * (Y[a] - f[a])) / Math.SQRT2);
-    moved.push(pull.reduce((sum, p, a) => sum + p * X[a][0], 0), pull.reduce((sum, p, a) => sum + p * X[a][1], 0));
+    let [p, q] = [0, 0];
+    for (let a = 0; a < X.length; a += 1) {
+      const h = (z[2 * i] * X[a][0] + z[2 * i + 1] * X[a][1]) / Math.SQRT2;
+      const pull = (((c[i] ?? c[0]) * scale) / X.length) * steep(h) * ((Y[a] - f[a]) / Math.SQRT2);
+      p += pull * X[a][0];
+      q += pull * X[a][1];
+    }
+    moved[2 * i] = p;
+    moved[2 * i + 1] = q;
   }
   return moved;
 }
