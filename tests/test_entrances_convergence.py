@@ -37,6 +37,7 @@ def calls():
         features.draw_features: dict(n_features=3, d=2, rng=rng, kind="fourier"),
         features.feature_kernel: dict(X1=X, X2=X[:2], kind="fourier"),
         flow.draw_units: dict(n_units=4, n_features=3, rng=rng, c_hat=2.0),
+        flow.node_scales: dict(n_units=4, share=0.5, decay=2.5),
         flow.draw_functions: dict(kernel=gram, n_units=4, rng=rng, c_hat=2.0),
         flow.output: network,
         flow.velocity: dict(**network, y=y),

@@ -48,6 +48,41 @@ def draw_units(n_units, n_features, rng, c_hat=1.0):
     return _signs(half, c_hat), np.concatenate([W, W])
 
 
+def node_scales(n_units, share, decay=2.0):
+    r"""Squared output scales of units that are not alike: a part equal for all, a part that falls as a power.
+
+    :math:`\lambda_j = \gamma\frac1m + (1-\gamma)\,j^{-k}/\sum_{i\le m}i^{-k}`, of Caron et al. 2023. Units with output
+    weights :math:`c_j=\pm\sqrt{m\lambda_j}` in NTK scaling have the output scales :math:`\pm\sqrt{\lambda_j}`.
+
+    Parameters
+    ----------
+    n_units : int
+        Number m of units.
+    share : float
+        Equal part :math:`\gamma`, from zero to one; one is NTK scaling.
+    decay : float, optional
+        Power :math:`k > 1` of the unequal part, whose largest scale then does not depend on m in the limit.
+
+    Returns
+    -------
+    scales : ndarray, shape (m,)
+        Falling, with sum one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is of the wrong kind or range.
+
+    Examples
+    --------
+    >>> node_scales(2, 0.5)
+    array([0.65, 0.35])
+    """
+    n_units, share = checks.count("n_units", n_units), checks.number("share", share, least=0, most=1)
+    tail = np.arange(1.0, n_units + 1) ** -checks.number("decay", decay, above=1)
+    return share / n_units + (1 - share) * tail / tail.sum()
+
+
 def draw_functions(kernel, n_units, rng, c_hat=1.0):
     r"""Draw the pre-activations of units on infinitely many features: a Gaussian process with this kernel.
 
@@ -226,6 +261,12 @@ class Flow:
     def features(self, k=-1):
         """Pre-activations on the training set at record ``k``, shape (m, n)."""
         return self.h0 + self._moved(k) @ self.gram
+
+    def unit_movement(self, k=-1):
+        """How far the weights of every unit have moved at record ``k``, shape (m,)."""
+        moved = self._moved(k)
+        # never below zero but for rounding, where a unit has hardly moved
+        return np.sqrt(np.maximum(np.einsum("ia,ab,ib->i", moved, self.gram, moved, optimize=True), 0))
 
     def kernel(self, k=-1):
         """Kernel of the flow at record ``k``, shape (n, n)."""

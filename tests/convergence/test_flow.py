@@ -3,7 +3,15 @@ import pytest
 
 from gdln.activations import ACTIVATIONS
 from gdln.convergence import features
-from gdln.convergence.flow import SCALINGS, draw_functions, draw_units, flow, output, tangent_kernel
+from gdln.convergence.flow import (
+    SCALINGS,
+    draw_functions,
+    draw_units,
+    flow,
+    node_scales,
+    output,
+    tangent_kernel,
+)
 from gdln.data import tasks
 
 
@@ -183,3 +191,44 @@ def test_an_activation_may_be_given_by_its_name():
         np.testing.assert_equal(function(*args, "relu"), function(*args, ACTIVATIONS["relu"]))
         with pytest.raises(ValueError, match="activation needs one of"):
             function(*args, "cube")
+
+
+@pytest.mark.parametrize("n_units", [1, 2, 1000])
+def test_scales_of_nodes_sum_to_one_between_equal_and_a_power(n_units):
+    assert np.allclose(node_scales(n_units, 1.0), 1 / n_units, rtol=1e-14)
+    power = node_scales(n_units, 0.0, decay=3.0)
+    assert np.allclose(power / power[0], np.arange(1, n_units + 1) ** -3.0, rtol=1e-13)
+    between = node_scales(n_units, 0.25, decay=3.0)
+    assert np.allclose(between, 0.25 / n_units + 0.75 * power, rtol=1e-13)
+    assert between.sum() == pytest.approx(1, rel=1e-13)
+
+
+def test_the_largest_scale_tends_to_a_number_by_hand():
+    # the squares' inverses sum to pi^2 / 6
+    assert node_scales(10**6, 0.5)[0] == pytest.approx(0.5 * 6 / np.pi**2, rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_no_unit_moves_further_than_its_scale_allows_and_each_by_its_weights(share):
+    """With the loss falling, the sum of step times loss before the step bounds the time integral of the errors."""
+    rng = np.random.default_rng(4)
+    phi = features.linear_features(tasks.sphere(6, 9, rng))
+    gram, scales, y = phi @ phi.T, node_scales(40, share), rng.standard_normal(6)
+    c, W = rng.choice([-1.0, 1.0], 40) * np.sqrt(40 * scales), rng.standard_normal((40, 9))
+    run = flow(gram, W @ phi.T, c, y, "relu", np.linspace(0, 60, 121), scaling="ntk")
+    moved = run.unit_movement()
+    assert np.allclose(moved, np.linalg.norm(run.alpha[-1] @ phi, axis=1), atol=1e-12)
+    errors = np.sqrt(12 * run.loss[:-1]) @ np.diff(run.times)
+    bound = np.sqrt(np.linalg.eigvalsh(gram)[-1]) * errors / 6 * np.sqrt(scales)
+    assert (moved <= bound * (1 + 1e-6)).all() and (moved > 0.02 * bound).any()
+    assert (run.unit_movement(0) == 0).all()
+
+
+def test_the_kernel_of_unequal_nodes_is_at_least_its_equal_part():
+    rng = np.random.default_rng(5)
+    phi = features.linear_features(tasks.sphere(6, 9, rng))
+    gram, h = phi @ phi.T, rng.standard_normal((50, 9)) @ phi.T
+    whole, equal = (
+        tangent_kernel(gram, h, np.sqrt(50 * node_scales(50, share)), "relu") for share in (0.3, 1.0)
+    )
+    assert np.linalg.eigvalsh(whole - 0.3 * equal)[0] > -1e-12
