@@ -150,8 +150,9 @@ def simulate_blocks(
     )
     strength = checks.nonnegative("strength", strength)
     n_blocks, record_every = checks.count("n_blocks", n_blocks), checks.count("record_every", record_every)
-    if lr * max(1.0, strength * c.shape[1]) > tau_c:
-        raise ValueError(f"the gates need a step below tau_c / max(1, paths * strength), got {lr=}, {tau_c=}")
+    stiffness = max(1.0, strength * c.shape[1])
+    words = f"a step of at most tau_c / max(1, paths * strength) = {tau_c / stiffness:.6g}"
+    checks.need(lr * stiffness <= tau_c, "lr", words, lr)
     n, n_tasks = W.shape[-1], teachers.shape[1]
     steps = round(block_time / lr)
     checks.need(steps > 0, "lr", f"a step no longer than block_time={block_time}", lr)

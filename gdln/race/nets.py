@@ -59,8 +59,7 @@ class GatedNetwork(nn.Module):
         self.weights = nn.ParameterDict()
         for edge in graph.edges:
             shape = graph.shape(edge)
-            if "." in edge:
-                raise ValueError(f"edge names must not contain a dot, got {edge!r}")
+            checks.need("." not in edge, "graph", "edge names without a dot", edge)
             if weights is None:
                 W = initial_weights(*shape, parametrisation, gain, generator, dtype)
             else:

@@ -91,8 +91,10 @@ class Reduction:
         if self.bases is not None:
             checks.instance("bases", self.bases, Bases)
         for j, p in pairs:
-            if self.graph.ends(j)[1] != self.graph.ends(p)[1]:
-                raise ValueError(f"paths {j} and {p} end at different nodes, so their inputs never meet")
+            ends = self.graph.ends(j)[1], self.graph.ends(p)[1]
+            checks.need(
+                ends[0] == ends[1], "pairs", "paths that end at one node, where their inputs meet", ends
+            )
         object.__setattr__(self, "yy", checks.nonnegative("yy", self.yy))
         for name, value in (("S", S), ("D", D), ("pairs", pairs)):
             object.__setattr__(self, name, value)
@@ -292,7 +294,7 @@ def decoupled_weights(reduction, B0, rng=None):
         lost = ~(source.any(axis=0) | (s not in hidden)) | ~(target.any(axis=0) | (t not in hidden))
         if (lost & (strength != 0)).any():
             raise ValueError(
-                f"edge {edge!r} has {n_modes} modes, more than a hidden node at its end has neurons"
+                f"B0 needs zeros on edge {edge!r} beyond the neurons of a hidden node, got {n_modes} modes"
             )
         weights[edge] = (target * strength) @ source.T
     return weights

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gdln.data import tasks
 from gdln.race import contexts, graph
 from gdln.race.bases import diagonalise
 from gdln.race.reduction import reduce_flow
@@ -148,3 +149,17 @@ def test_a_neuron_at_its_kink_is_closed():
     expected = np.zeros((8, 2))
     expected[[0, 4], 0] = 1.0  # the first item, in either context
     np.testing.assert_array_equal(contexts.relu_gates(W1, task)[0], expected)
+
+
+def test_every_context_asks_for_each_leaf_once_and_pairs_the_items_in_its_own_way():
+    _, tree = tasks.hierarchical((3.0, 2.0, 1.0))
+    groups = contexts.items_in_contexts(3, (3.0, 2.0, 1.0)).Y.reshape(3, 4, 4, 7)
+    pairs = ([(0, 1), (2, 3)], [(0, 2), (1, 3)], [(0, 3), (1, 2)])
+    for c in range(3):
+        np.testing.assert_array_equal(groups[c, :, 0], tree)
+        own = groups[c, :, 1 + c]
+        assert sorted(map(tuple, own)) == sorted(map(tuple, tree))
+        similar = own @ own.T
+        assert [(i, j) for i in range(4) for j in range(i + 1, 4) if similar[i, j] > similar.min()] == pairs[
+            c
+        ]

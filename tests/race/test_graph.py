@@ -128,6 +128,38 @@ def test_paths_are_counted_without_listing_them():
         _ = graph.paths
 
 
+def test_as_many_paths_are_listed_as_the_limit_allows(monkeypatch):
+    def diamonds(n):
+        nodes = {"0": 1} | {v: 1 for k in range(n) for v in (f"a{k}", f"b{k}", str(k + 1))}
+        return GatedGraph(
+            nodes,
+            [e for k in range(n) for s in "ab" for e in ((str(k), s + str(k)), (s + str(k), str(k + 1)))],
+        )
+
+    monkeypatch.setattr(gg, "MAX_PATHS", 4)
+    assert len(diamonds(2).paths) == 4
+    with pytest.raises(ValueError, match="^graph needs at most 4 paths to list them, got 8"):
+        _ = diamonds(3).paths
+
+
+def test_paths_have_numbers_from_zero_on_and_ends():
+    graph = GatedGraph({"a": 1, "b": 1, "h": 1, "y": 1}, [("a", "h"), ("b", "h"), ("h", "y")])
+    assert [graph.ends(p) for p in range(2)] == [("a", "y"), ("b", "y")]
+    for p in (-1, 2):
+        with pytest.raises(ValueError, match="^p needs a whole number of at least 0 and of at most 1"):
+            graph.ends(p)
+
+
+def test_the_loss_of_one_path_worked_by_hand():
+    # W = 2 * 3: yy / 2 - 6 yx + 36 xx / 2
+    graph = GatedGraph({"x": 1, "h": 1, "y": 1}, [("x", "h"), ("h", "y")])
+    statistics = Correlations(graph, {0: [[0.5]]}, {(0, 0): [[0.25]]}, yy=5.0)
+    weights = {"x->h": np.array([[2.0]]), "h->y": np.array([[3.0]])}
+    assert gg.loss(statistics, weights) == 2.5 - 3 + 4.5
+    grad = gg.gradient(statistics, weights)  # -(yx - 6 xx) times the other edge
+    assert (grad["x->h"].item(), grad["h->y"].item()) == (3.0, 2.0)
+
+
 def test_closed_form_statistics_stand_in_for_data():
     graph = GatedGraph({"x": 2, "h": 3, "y": 1}, [("x", "h"), ("h", "y")])
     rng = np.random.default_rng(1)

@@ -162,10 +162,38 @@ def test_a_larger_time_constant_is_the_same_race_later():
 def test_a_mode_without_a_neuron_may_only_have_no_strength(strength):
     net = GatedGraph({"x": 2, "h": 1, "y": 2}, [("x", "h"), ("h", "y")])
     reduction = reduce_flow(Correlations(net, {0: np.diag([3.0, 1.0])}, {(0, 0): np.eye(2)}))
-    with pytest.raises(ValueError, match="more than a hidden node"):
+    with pytest.raises(
+        ValueError, match="^B0 needs zeros on edge 'x->h' beyond the neurons of a hidden node, got 2 modes"
+    ):
         decoupled_weights(reduction, strength)
     weights = decoupled_weights(reduction, [strength, 0.0])
     np.testing.assert_allclose(weights["h->y"] @ weights["x->h"], np.diag([strength**2, 0]), atol=1e-15)
+
+
+def test_a_residual_as_large_as_the_tolerance_is_accepted():
+    xx = np.array([[1.0, 1e-4], [1e-4, 2.0]])
+    statistics = Correlations(chain(2), {0: np.diag([3.0, 1.0])}, {(0, 0): xx})
+    residual = diagonalise(statistics).residual
+    assert reduce_flow(statistics, residual).bases.residual == residual
+    with pytest.raises(ValueError, match="do not diagonalise"):
+        reduce_flow(statistics, residual * (1 - 1e-9))
+
+
+def test_reduced_loss_and_velocity_worked_by_hand_where_two_paths_meet():
+    # strengths 2 * 3 and 1 * 5, S = 1, 2, own D = 0.5 and 0.25, crossing 0.1 both ways
+    net = GatedGraph({"x": 1, "a": 1, "b": 1, "y": 1}, [("x", "a"), ("x", "b"), ("a", "y"), ("b", "y")])
+    pairs, D = [[0, 0], [1, 1], [0, 1], [1, 0]], [[0.5], [0.25], [0.1], [0.1]]
+    reduction = Reduction(net, [[1.0], [2.0]], pairs, D, yy=10.0)
+    B = np.array([[2.0], [1.0], [3.0], [5.0]])
+    np.testing.assert_array_equal(reduction.path_strengths(B), [[6], [5]])
+    errors = 1 - 0.5 * 6 - 0.1 * 5, 2 - 0.25 * 5 - 0.1 * 6
+    expected = [3 * errors[0], 5 * errors[1], 2 * errors[0], 1 * errors[1]]
+    np.testing.assert_allclose(reduction.velocity(B)[:, 0], expected, rtol=1e-14)
+    quadratic = 0.5 * 36 + 0.25 * 25 + 2 * 0.1 * 30
+    assert reduction.loss(B) == pytest.approx(5 - (6 + 10) + quadratic / 2, rel=1e-14)
+    two = GatedGraph({"x": 1, "y": 1, "z": 1}, [("x", "y"), ("x", "z")])
+    with pytest.raises(ValueError, match="^pairs needs paths that end at one node"):
+        Reduction(two, np.ones((2, 1)), [[0, 1]], [[1.0]])
 
 
 def test_bad_arguments_are_refused():

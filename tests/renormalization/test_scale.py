@@ -43,6 +43,16 @@ def test_no_multiple_of_the_scale_has_a_lower_action():
         assert action(found + grid[:, None], *data).min() >= value - 1e-9 * abs(value)
 
 
+def test_zero_eigenvalues_need_a_temperature_however_small():
+    data = np.array([2.0, 0.0]), np.array([3.0, 1.0]), np.array([4.0])
+    with pytest.raises(
+        ValueError, match="^eigenvalues needs numbers above zero where the temperature is zero"
+    ):
+        lowest_minimum(*data, 0.7, 0.0)
+    found, value = lowest_minimum(*data, 0.7, 1e-3)
+    np.testing.assert_allclose(value, action(found, *data, 0.7, 1e-3), rtol=1e-12)
+
+
 def test_directions_without_kernel_only_add_a_constant():
     data = np.array([2.0, 0.5]), np.array([3.0, 1.0])
     found, value = lowest_minimum(*data, np.array([4.0, 9.0]), 0.7, 0.1)
