@@ -53,7 +53,8 @@ def test_theorem_b_without_a_fraction_says_by_how_much_units_would_have_to_be_sa
     h0, c, y = hand_made(2.98, "mean_field", size=1.0)
     certificate = certificates.certify(GRAM, h0, c, y, PROBE)
     # R_1 = 40 root29; with p = 1 the least distance is .02, the gap for p = 3/4 and less is larger
-    assert not certificate and certificate.rate == 0 and certificate.radius == np.inf
+    assert not certificate
+    assert (certificate.rate, certificate.fraction, certificate.radius) == (0, 0, np.inf)
     assert f"move {40 * np.sqrt(29):.3g} or more" in certificate.reason
     assert f"at best {40 * np.sqrt(29) - 0.02:.3g} too far" in certificate.reason
 
@@ -157,7 +158,8 @@ def test_dependent_inputs_have_an_eigenvalue_of_exactly_zero_and_no_certificate(
     c, W = flow.draw_units(20, 4, rng)
     assert certificates.smallest_eigenvalue(phi @ phi.T) == 0
     certificate = certificates.certify(phi @ phi.T, W @ phi.T, c, np.ones(16), "sine")
-    assert not certificate and "singular" in certificate.reason and certificate.rate == 0
+    assert not certificate and "singular" in certificate.reason
+    assert (certificate.rate, certificate.fraction, certificate.radius) == (0, 0, np.inf)
 
 
 def test_theorem_b_returns_the_largest_fraction():
@@ -207,7 +209,20 @@ def test_certificates_refuse_what_they_cannot_certify(change, message):
 def test_numbers_of_units_and_features_refuse_what_no_number_gives():
     with pytest.raises(ValueError, match="^lam needs"):
         certificates.features_needed(0.0, 16, 2.0, 0.5, 0.1)
-    with pytest.raises(ValueError, match="accuracy"):
-        certificates.units_needed(10, 0.0, 0.1)
+    for name in ("accuracy", "failure"):
+        for wrong in (0.0, 1.0):
+            with pytest.raises(ValueError, match=f"^{name} needs"):
+                certificates.units_needed(**({"n": 10, "accuracy": 0.1, "failure": 0.1} | {name: wrong}))
+    for name, wrong in (
+        ("shortfall", 0.0),
+        ("shortfall", 1.5),
+        ("failure", 0.0),
+        ("failure", 1.0),
+        ("bound", 0.0),
+    ):
+        good = {"lam": 0.1, "n": 16, "bound": 2.0, "shortfall": 1.0, "failure": 0.1}
+        certificates.features_needed(**good)
+        with pytest.raises(ValueError, match=f"^{name} needs"):
+            certificates.features_needed(**(good | {name: wrong}))
     with pytest.raises(ValueError, match="^rate needs"):
         certificates.ball_radius(np.eye(2), 1.0, 1.0, 1.0, 0.0)
