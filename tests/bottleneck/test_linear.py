@@ -211,6 +211,42 @@ def test_another_weight_scale_only_rescales_the_closed_form_of_a_mode():
     assert 0.3 * S < predicted[-1] < S
 
 
+def test_a_mode_needs_no_time_to_stay_and_never_gets_to_its_end():
+    for b0 in (0.0, 0.3):
+        assert bl.mode_time(b0, 1.0, 2, 1, 1, b0=b0) == 0
+        assert bl.mode_strength(0.0, 1.0, 2, 1, 1, b0=b0) == pytest.approx(b0, abs=1e-15)
+        assert np.isfinite(bl.mode_time(1 - 1e-12, 1.0, 2, 1, 1, b0=b0))
+        assert bl.mode_strength(np.inf, 1.0, 2, 1, 1, b0=b0) == 1
+    for b0 in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="^b0 needs 0 <= b0 < S"):
+            bl.mode_strength(1.0, 1.0, 2, 1, 1, b0=b0)
+    for b, b0 in ((0.5, -0.1), (0.5, 0.6), (1.0, 0.5)):
+        with pytest.raises(ValueError, match="^b needs 0 <= b0 <= b < S"):
+            bl.mode_time(b, 1.0, 2, 1, 1, b0=b0)
+
+
+def test_one_of_the_rates_may_vanish_and_not_both():
+    assert bl.mode_time(0.5, 1.0, np.inf, 0, 2) == pytest.approx(np.log(2) / 2, rel=1e-12)
+    assert bl.mode_time(0.5, 1.0, np.inf, 2, 0) == pytest.approx(np.log(2) / 2, rel=1e-12)
+    with pytest.raises(ValueError, match="^c_g and c_f needs rates that are not both zero"):
+        bl.mode_time(0.5, 1.0, np.inf, 0, 0)
+
+
+def test_the_preconditioner_of_a_deep_linear_network_worked_by_hand():
+    # W = diag(4, 1): for three layers the powers (0, 2/3, 4/3) of s on one side and the rest on the other
+    S = np.array([[1.0, 2.0], [3.0, 5.0]])
+    s = np.array([4.0, 1.0])
+    factor = sum(np.outer(s ** (2 * (3 - j) / 3), s ** (2 * (j - 1) / 3)) for j in (1, 2, 3))
+    slope = bl.overparametrised_slope(np.diag(s), S, depth=3, rate=0.5)
+    np.testing.assert_allclose(slope, 0.5 * factor * S, rtol=1e-13)
+    np.testing.assert_allclose(
+        bl.overparametrised_slope(np.diag(s), S, depth=1, rate=0.5), 0.5 * S, rtol=1e-13
+    )
+    # of a map that is not square the lost directions have no strength
+    wide = bl.overparametrised_slope(np.array([[2.0, 0.0]]), np.array([[1.0, 3.0]]), depth=2)
+    np.testing.assert_allclose(wide, [[2 * 2, 3 * 2]], rtol=1e-13)
+
+
 @pytest.mark.parametrize(
     "call",
     [
