@@ -39,6 +39,11 @@ def calls():
     data = Task(X, Y, X2, Y[:2])
     setting = experiments.prepare(data)
     shared = dict(setting=setting, label_scale=1.0, loss="squared", levels=(0.9, 0.5))
+    # three layers, so that two factors are not one a layer
+    finite = dict(
+        weights=[np.ones((3, 4)), np.ones((2, 3)), np.ones((1, 2))],
+        biases=[np.ones(3), np.ones(2), np.ones(1)],
+    )
     return {
         moments.FullyConnected: dict(depth=1, activation="erf", W_std=1.0, b_std=0.1),
         moments.diagonal: dict(network=network, q=np.array([1.0])),
@@ -54,10 +59,8 @@ def calls():
         gram.gram: dict(network=network, X=X, X2=X2, tile=2),
         gram.input_gradients: dict(network=network, X=X, X2=X2, fan_in=4.0),
         gram.gradient_covariance: dict(network=network, X=X, X2=X2, fan_in=4.0),
-        tangent.empirical_ntk: dict(
-            weights=[np.ones((3, 4)), np.ones((1, 3))], biases=[np.ones(3), np.ones(1)], X=X, X2=X2,
-            activation="erf", W_std=1.0, b_std=0.1,
-        ),
+        tangent.empirical_ntk: dict(**finite, X=X, X2=X2, activation="erf", W_std=1.0, b_std=0.1),
+        tangent.layer_kernels: dict(**finite, X=X, X2=X2, activation="erf", W_std=1.0, b_std=0.1),
         function_space.loss_and_gradient: dict(F=Y, Y=Y + 1, loss="squared", label_scale=1.0),
         function_space.largest_eigenvalue: dict(H=both.ntk),
         function_space.gradient_flow: dict(**observed, times=np.array([1.0, 2.0]), lr=0.01),
