@@ -1,0 +1,65 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+from gdln.synthesis import posterior
+
+GRID = list(itertools.product((0.03, 0.3, 1.0, 10.0), (1e-3, 0.1, 1.0, 30.0), (0.0, 0.02, 0.5, 2.0, 50.0)))
+
+
+@pytest.mark.parametrize("gamma, noise, rank_ratio", GRID)
+def test_readout_is_the_lowest_point_of_its_function(gamma, noise, rank_ratio):
+    s = np.array([1.0, 0.3, 0.0])
+
+    def height(log_u, x):
+        u = np.exp(log_u)
+        return u - log_u + x / (noise + u) + rank_ratio * np.log(noise + u)
+
+    grid = np.linspace(-25, 9, 60_001)
+    for x, u in zip((s / gamma) ** 2, posterior.readout(s, gamma, noise, rank_ratio), strict=True):
+        lowest = grid[height(grid, x).argmin()]
+        exact = minimize_scalar(height, bracket=(lowest - 1e-3, lowest, lowest + 1e-3), args=(x,), tol=1e-12)
+        assert np.log(u) == pytest.approx(exact.x, abs=1e-5)
+
+
+def test_without_noise_and_rank_the_readout_is_a_square_root():
+    s, gamma = np.array([0.2, 1.0, 5.0]), 0.7
+    expected = (1 + np.sqrt(1 + 4 * (s / gamma) ** 2)) / 2
+    np.testing.assert_allclose(posterior.readout(s, gamma, 1e-9, 0.0), expected, rtol=1e-6)
+
+
+def test_the_posterior_moves_its_readout_twice_as_much_as_the_flow_when_lazy_and_as_much_when_rich():
+    for gamma, ratio in ((1e3, 2), (1e-4, 1)):
+        moved = posterior.readout([1.0], gamma, 1e-12, 0.0)[0] - 1
+        assert moved / (np.hypot(1, 1 / gamma) - 1) == pytest.approx(ratio, rel=1e-3)
+
+
+def test_at_the_accidental_width_the_gaussian_process_is_right_and_on_either_side_wrong_with_another_sign():
+    s, noise = np.array([0.6]), 0.4
+    width = posterior.accidental_width(s, 1.3, noise, 9)[0]
+    u = [posterior.readout(s, 1.3, noise, 9 / N)[0] for N in (width / 2, width, 2 * width)]
+    assert u[0] < 1 < u[2] and u[1] == pytest.approx(1, abs=1e-12)
+
+
+def test_maps_of_the_three_theories_are_shrunk_by_their_readout():
+    sigma = np.diag([1.0, 0.5])
+    for theory in posterior.THEORIES:
+        F = posterior.mean_map(sigma, 0.5, 0.3, 10, theory)
+        ratio = {"mean_field": 0.0, "finite_width": 0.2}.get(theory)
+        u = np.ones(2) if ratio is None else posterior.readout([1.0, 0.5], 0.5, 0.3, ratio)
+        np.testing.assert_allclose(F, np.diag(u / (0.3 + u)) @ sigma, atol=1e-12)
+
+
+def test_finite_width_becomes_the_mean_field_in_wide_networks_at_the_rate_of_the_rank_ratio():
+    sigma = np.diag([1.0, 0.5])
+    limit = posterior.mean_map(sigma, 0.5, 0.3, 1, "mean_field")
+    away = [
+        np.abs(posterior.mean_map(sigma, 0.5, 0.3, N, "finite_width") - limit).max() for N in (1000, 2000)
+    ]
+    assert away[0] / away[1] == pytest.approx(2, rel=1e-2)
+
+
+def test_noise_ratio_is_linear_in_the_width():
+    assert posterior.noise_ratio(0.5, 100, 2.0, 50) == pytest.approx(0.25)
