@@ -2,12 +2,15 @@
 
 import numpy as np
 
-from gdln.synthesis import two_points, two_points_nets
+from gdln.synthesis import coding, coding_sampling, two_points, two_points_nets
 from tests import test_entrances as walk
 
-MODULES = (two_points, two_points_nets)
+MODULES = (coding, coding_sampling, two_points, two_points_nets)
 #: Results, which keep what they are given.
-APART = {"PairFit", "PairLine", "PairSolution", "PairTrajectory"}
+APART = {
+    "CodeChain", "CodeStatistics", "Design", "LinearCode", "UnitLaw",
+    "PairFit", "PairLine", "PairSolution", "PairTrajectory",
+}  # fmt: skip
 
 
 def calls():
@@ -16,7 +19,36 @@ def calls():
     start, data, rates = dict(h0=0.3, y0=0.1, w0=0.05), dict(d_x=1.5, d_y=0.5), dict(eta_h=0.7, eta_y=1.3)
     path = two_points.solve_pair(**start, **data, **rates, times=times)
     curves = dict(h=path.h, y=path.y)
+    rng = np.random.default_rng(0)
+    X, labels = rng.standard_normal((6, 9)), np.arange(6) % 3
+    network = dict(a=rng.random((5, 3)), phi=rng.random((5, 6)))
+    K0, Y = X @ X.T / 9, np.eye(3)[labels]
     return {
+        coding.solve_linear_code: dict(K0=K0, Y=Y, temperature=0.1, sigma2=0.2, rtol=1e-12),
+        coding.mixed_code_cost: dict(n_classes=4, n_active=2),
+        coding.design: dict(
+            codes=np.array([[1, 1], [1, 0], [0, 1]]), probabilities=np.array([0.2, 0.4, 0.4])
+        ),
+        coding.optimal_design: dict(n_classes=3, n_steps=10_000, rtol=1e-9),
+        coding.unit_law: dict(**network, fields=rng.standard_normal((6, 3)), sigma2=0.2),
+        coding.code_statistics: dict(**network, labels=labels),
+        coding.own_outputs: dict(**network, labels=labels),
+        coding.class_codes: dict(phi=network["phi"], labels=labels),
+        coding.class_share: dict(K=K0, labels=labels),
+        coding.class_alignment: dict(K=K0, Y=Y),
+        coding.persistence: dict(before=rng.random((5, 3)), after=rng.random((5, 3))),
+        coding_sampling.sample_codes: dict(
+            K0=K0,
+            Y=Y,
+            width=4,
+            activation="relu",
+            temperature=0.1,
+            sigma2=0.2,
+            rng=np.random.default_rng(0),
+            n_trajectories=16,
+            n_kept=2,
+            scaling="mean_field",
+        ),
         two_points.pair_velocity: dict(**curves, w=path.w, **data, **rates),
         two_points.solve_pair: dict(**start, **data, **rates, times=times),
         two_points.invariant: dict(**curves, d_x=1.5, **rates),

@@ -9,6 +9,9 @@ what does the network say when it is stopped, how far did the kernel move. ``exp
 ``two_points`` follows two points through any network by three equations and two rates; held against it are the networks
 of ``two_points_nets``.
 
+``coding`` says how a wide Bayesian network codes its classes, by the law of one neuron; ``coding_sampling`` samples all
+weights of such networks.
+
 ``margins`` solves for the largest margin that a gated network can reach for the norm that its wiring keeps small, and
 proves how close the solution is; ``margin_descent`` trains the networks.
 """
