@@ -180,6 +180,39 @@ def test_keys_alone_move_every_slider_and_every_point(browser, site, name):
         assert drawn(tab) != before
         assert handle.evaluate("e => e === document.activeElement")
         assert handle.get_attribute("aria-label") and handle.get_attribute("aria-valuetext")
+        tab.keyboard.press("Home")
+        settled(tab)
+        least = drawn(tab)
+        tab.keyboard.press("End")
+        settled(tab)
+        assert drawn(tab) != least
+    assert not wrong
+    tab.close()
+
+
+def test_a_start_is_dragged_by_the_mouse_and_by_a_finger_that_is_on_it(browser, site):
+    def moved(tab, act):
+        handle, before = (
+            tab.locator(".handle").bounding_box(),
+            tab.locator(".handle").get_attribute("aria-valuetext"),
+        )
+        act(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+        settled(tab)
+        return tab.locator(".handle").get_attribute("aria-valuetext") != before
+
+    tab, wrong = opened(browser, site, "phase", viewport={"width": 800, "height": 900}, has_touch=True)
+
+    def drag(x, y):
+        tab.mouse.move(x, y)
+        tab.mouse.down()
+        tab.mouse.move(x + 60, y + 30, steps=3)
+        tab.mouse.up()
+
+    assert moved(tab, drag)
+    assert tab.evaluate("document.activeElement.getAttribute('class')") == "handle"
+    assert moved(tab, lambda x, y: tab.mouse.click(x + 70, y + 20))
+    assert moved(tab, lambda x, y: tab.touchscreen.tap(x + 20, y))
+    assert not moved(tab, lambda x, y: tab.touchscreen.tap(x + 90, y + 60))
     assert not wrong
     tab.close()
 

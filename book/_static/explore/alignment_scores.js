@@ -33,13 +33,13 @@ export default {
         name: "score of four layers against time", x: ordinal(steps, "steps of gradient descent"), y,
         marks: [
           ...lines(all(steps), (k, layer) => score(kind, width, k, layer), true),
-          { handle: [step, score(kind, width, step, 0)], name: "steps of gradient descent", step: [1, 1], says: String(steps[step]), move: (x) => ({ step: Math.round(x) }), anywhere: true },
+          { handle: [step, score(kind, width, step, 0)], name: "steps of gradient descent", step: [1, 1], says: String(steps[step]), move: (x) => ({ step: Math.round(x) }) },
         ],
       }, {
         name: "score of four layers against width", x: ordinal(widths, "width *N*"), y,
         marks: [
           ...lines(all(widths), (k, layer) => score(kind, k, step, layer), false),
-          { handle: [width, score(kind, width, step, 0)], name: "width of the network", step: [1, 1], says: String(widths[width]), move: (x) => ({ width: Math.round(x) }), anywhere: true },
+          { handle: [width, score(kind, width, step, 0)], name: "width of the network", step: [1, 1], says: String(widths[width]), move: (x) => ({ width: Math.round(x) }) },
         ],
       }],
       says: `The prediction scores ${here.map((v) => v.toFixed(2)).join(", ")} from the first layer to the read-out, the control ${control.map((v) => v.toFixed(2)).join(", ")}; the loss is ${number(100 * left, 2)} % of that after one step.`,

@@ -58,7 +58,7 @@ export default {
         name: "acceleration against the width of the bottleneck", x: { label: "bottleneck width *d*", from: 1, to: 1000, log: true }, y: { label: "final over first rate *ρ*", from: 1, to: 100, log: true },
         marks: [
           ...targets.map((S, i) => ({ line: [widths, widths.map((v) => acceleration(S, v, cg, cf))], color: i })),
-          { handle: [d, acceleration(targets[0], d, cg, cf)], name: "width of the bottleneck", step: [10 ** 0.05, 1], says: number(d), move: (x) => ({ width: Math.log10(x) }), anywhere: true },
+          { handle: [d, acceleration(targets[0], d, cg, cf)], name: "width of the bottleneck", step: [10 ** 0.05, 1], says: number(d), move: (x) => ({ width: Math.log10(x) }) },
         ],
       }],
       says: `The strong mode ends ${number(acceleration(targets[0], d, cg, cf))} times as fast as it began; it is half learned ${number(faster[0])} times sooner than without a bottleneck, the weak one ${number(faster[2])} times.`,

@@ -50,7 +50,7 @@ export default {
         marks: [
           { line: [circle.map(Math.cos), circle.map(Math.sin)], color: 6, thin: true, dash: true },
           { line: [[0, 1], [0, 0]], color: 0, name: "first input" }, { line: [[0, x], [0, z]], color: 1, name: "second input" },
-          { handle: [x, z], name: "second input", step: [0.05, 0.05], says: `${number(degrees)} degrees from the first`, move: (p, q) => ({ degrees: (180 * Math.atan2(Math.max(q, 0), p)) / Math.PI }), anywhere: true },
+          { handle: [x, z], name: "second input", step: [0.05, 0.05], says: `${number(degrees)} degrees from the first`, move: (p, q) => ({ degrees: (180 * Math.atan2(Math.max(q, 0), p)) / Math.PI }) },
         ],
       }, {
         name: "loss against time, and what is promised", x: { label: "time *t*", from: 0, to: END }, y: { label: "loss over its start", from: 1e-6, to: 2, log: true },

@@ -41,7 +41,7 @@ export default {
           { line: [[0.01, 100], [r0, r0]], color: 1, dash: true, name: "what the labels ask for, *r*₀" },
           { line: [[0.01, 100], [sigma2 ** depth, sigma2 ** depth]], color: 2, dash: true, thin: true, name: "infinite width, *σ*²ᴸ" },
           { line: [ratios, ratios.map((v) => layerScale(v, r0, sigma2, depth) ** depth)], color: 0, name: "saddle point" },
-          { handle: [alpha, scale], name: "samples over width", step: [10 ** 0.1, 1], says: number(alpha), move: (x) => ({ ratio: Math.log10(x) }), anywhere: true },
+          { handle: [alpha, scale], name: "samples over width", step: [10 ** 0.1, 1], says: number(alpha), move: (x) => ({ ratio: Math.log10(x) }) },
         ],
       }, {
         name: "kernel scale against depth", x: { label: "hidden layers *L*", from: 0, to: 40 }, y: AXIS,

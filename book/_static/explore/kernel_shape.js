@@ -34,7 +34,7 @@ export default {
         name: "weights of the three gates against width", x: { label: "width *N*", from: -0.3, to: widths.length - 0.7, ticks: order, words: widths.map((N) => (N < 10000 ? String(N) : "10⁴")) }, y: { label: "weight of a gate *Uₙₙ*/*σ*²", from: 0.1, to: 20, log: true },
         marks: [
           ...[1, 0, 2].map((gate, i) => ({ line: [order, own(gate)], color: i, dash: i > 0, name: gate === 1 ? "gate 2, which the teacher uses" : `gate ${gate + 1}` })),
-          { handle: [width, U[1][1] / s2], name: "width of the network", step: [1, 1], says: number(widths[width]), move: (x) => ({ width: Math.round(x) }), anywhere: true },
+          { handle: [width, U[1][1] / s2], name: "width of the network", step: [1, 1], says: number(widths[width]), move: (x) => ({ width: Math.round(x) }) },
         ],
       }],
       says: `Gate 2 weighs ${number(U[1][1] / Math.max(U[0][0], U[2][2]))} times as much as the next. The kernel points along the labels with a cosine of ${number(aligned(prior, temperature, width))}, ${number(aligned(prior, temperature, 0))} in the widest network.`,

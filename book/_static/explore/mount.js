@@ -20,7 +20,7 @@ function control(description, change, id) {
 }
 
 // A button that lets a control run from its least value to its largest, unless the reader wants no motion.
-function player(description, values, change) {
+function player(description, change) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return [];
   const button = html("button", { type: "button" }, "Play");
   let start = null;
@@ -67,7 +67,7 @@ export function mount(place, figure) {
   };
   const controls = figure.controls.map((c, i) => control(c, change, `${place.id}-${i}`));
   tools.append(...controls.map(({ box }) => box));
-  figure.controls.filter((c) => c.play).forEach((c) => tools.append(...player(c, values, change)));
+  figure.controls.filter((c) => c.play).forEach((c) => tools.append(...player(c, change)));
   const reset = html("button", { type: "button" }, "Reset");
   reset.addEventListener("click", () => change(initial(figure)));
   tools.append(reset);

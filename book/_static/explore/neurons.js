@@ -82,7 +82,7 @@ export default {
           { line: [past.map((s) => s[2 * m]), past.map((s) => s[2 * m + 1])], color: 6 },
           { dots: points(now, 0, half), color: 0, name: "neurons with *c* > 0" },
           { dots: points(now, half, m), color: 1, shape: "triangle", name: "neurons with *c* < 0" },
-          { handle: [px, py], name: "start of one more neuron with c > 0", step: [0.1, 0.1], move: (x, y) => ({ px: x, py: y }), anywhere: true },
+          { handle: [px, py], name: "start of one more neuron with c > 0", step: [0.1, 0.1], move: (x, y) => ({ px: x, py: y }) },
         ],
       }, {
         name: "loss against time", x: { label: "time *t*", from: 0, to: END }, y: { label: "loss", from: 1e-6, to: 1, log: true },

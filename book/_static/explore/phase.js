@@ -41,7 +41,7 @@ export default {
           ...[1, -1].map((sign) => ({ line: [branch.map((v) => sign * v), branch.map((v) => (sign * s) / v)], color: 6, dash: true, name: sign > 0 ? "minima" : undefined })),
           { line: split(way), color: 0, name: "closed form" },
           { dots: split(steps), color: 0, name: "gradient descent" },
-          { handle: [b1, b2], name: "start of both weights", step: [0.1, 0.1], move: (x, y) => ({ b1: onGrid(x), b2: onGrid(y) }), anywhere: true },
+          { handle: [b1, b2], name: "start of both weights", step: [0.1, 0.1], move: (x, y) => ({ b1: onGrid(x), b2: onGrid(y) }) },
         ],
       }, {
         name: "strength of the mode against time", x: { label: "time *t*/τ", from: 0, to: END }, y: { label: "mode strength *a*", from: -4, to: 4 },

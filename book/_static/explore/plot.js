@@ -156,11 +156,11 @@ export class Panel {
   }
 
   press(event, i) {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] }[event.key];
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1], Home: [-Infinity, 0], End: [Infinity, 0] }[event.key];
     if (!way) return;
     event.preventDefault();
     const mark = this.marks[i], [x, y] = mark.handle, [sx, sy] = mark.step;
-    const next = (axis, v, step, sign) => clip(axis.log ? v * step ** sign : v + step * sign, axis.from, axis.to);
+    const next = (axis, v, step, sign) => (sign ? clip(axis.log ? v * step ** sign : v + step * sign, axis.from, axis.to) : v);
     this.change(mark.move(next(this.panel.x, x, sx, way[0]), next(this.panel.y, y, sy, way[1])));
   }
 
@@ -169,7 +169,7 @@ export class Panel {
     const at = (e) => { const box = this.svg.getBoundingClientRect(); return [e.clientX - box.left, e.clientY - box.top]; };
     const far = ([px, py], mark) => Math.hypot(px - this.x.to(mark.handle[0]), py - this.y.to(mark.handle[1]));
     const start = at(event), i = this.marks.map((mark) => far(start, mark)).reduce((best, d, k, all) => (d < all[best] ? k : best), 0);
-    if (event.pointerType === "touch" && !this.marks[i].anywhere && far(start, this.marks[i]) > 30) return; // a finger that scrolls
+    if (far(start, this.marks[i]) > (event.pointerType === "touch" ? 30 : Infinity)) return; // a finger that scrolls
     event.preventDefault();
     this.handles[i].focus({ preventScroll: true });
     const drag = (e) => { const [px, py] = at(e); this.change(this.marks[i].move(this.x.back(px), this.y.back(py))); };

@@ -56,7 +56,7 @@ export default {
         name: "final share of the route’s own path against the start", x: { label: "start *b*₀", from: 0.01, to: 1, log: true }, y: { label: "share of its own path", from: 1e-8, to: 1, log: true },
         marks: [
           { line: [starts.map((v) => 10 ** v), kept], color: 1, dash: true },
-          { handle: [b, now], name: "start of all weights", step: [10 ** 0.05, 1], says: number(b), move: (x) => ({ start: Math.log10(x) }), anywhere: true },
+          { handle: [b, now], name: "start of all weights", step: [10 ** 0.05, 1], says: number(b), move: (x) => ({ start: Math.log10(x) }) },
         ],
       }],
       says: `The shared path is ${number(speedUp(P))} times faster, and in the end the route’s own path carries ${number(100 * now)} % of the output.`,
