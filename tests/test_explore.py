@@ -692,6 +692,17 @@ def test_on_paper_a_figure_is_its_title_and_its_twin(tmp_path, builder):
     assert "explore needs" not in said and "unknown node" not in said
 
 
+def test_the_list_leads_to_every_figure(tmp_path):
+    explore = (
+        "```{explore} race\n:title: A race\n:twin: fig-twin\n\n*Try:* drag it.\n```\n\n```{explore-list}\n```"
+    )
+    text, said = written(tmp_path, "html", explore)
+    assert (
+        '<a class="reference internal" href="#explore-race">A race</a>, in Page' in text
+        and "explore needs" not in said
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "missing"),
     [

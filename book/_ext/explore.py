@@ -3,7 +3,7 @@
 It needs a title (``:title:``, its accessible name) and its static twin on the page (``:twin:``, the label of a figure
 that makes the same point); what stands in it is the caption. Scripts and style are loaded on the pages that have such a
 figure. Without scripts, and in a page opened from a file, which may load no module, the caption and a reference to the
-twin are left; in print, where there is no page, the title and that reference.
+twin are left; in print, where there is no page, the title and that reference. ``{explore-list}`` lists all of them.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import set_source_info
+from tables import kept
 
 #: Where the modules stand, below the folder of static files.
 FOLDER = "explore"
@@ -31,6 +32,10 @@ class explore_still(nodes.General, nodes.Element):
 
 class explore_caption(nodes.General, nodes.Element):
     """The caption."""
+
+
+class explore_list(nodes.General, nodes.Element):
+    """Stands for the list of all figures until every page is read."""
 
 
 class Explore(SphinxDirective):
@@ -58,7 +63,49 @@ class Explore(SphinxDirective):
         ):
             self.state.nested_parse(text, self.content_offset, part)
             figure += part
+        kept(self.env, "gdln_explore").setdefault(self.env.docname, []).append(
+            (anchor, self.options["title"])
+        )
         return [figure]
+
+
+class ExploreList(SphinxDirective):
+    """``{explore-list}`` lists the figures of the book, chapter by chapter."""
+
+    def run(self):
+        kept(self.env, "gdln_explore_lists").setdefault(self.env.docname, True)
+        return [explore_list()]
+
+
+def _purge(app, env, docname):
+    for name in ("gdln_explore", "gdln_explore_lists"):
+        kept(env, name).pop(docname, None)
+
+
+def _merge(app, env, docnames, other):
+    for name in ("gdln_explore", "gdln_explore_lists"):
+        kept(env, name).update({page: v for page, v in kept(other, name).items() if page in docnames})
+
+
+def _outdated(app, env, added, changed, removed):
+    """Write the list again whenever a page was read."""
+    return list(kept(env, "gdln_explore_lists")) if added or changed or removed else []
+
+
+def _list(app, doctree, docname):
+    """Put the list in its place, in the order of the chapters."""
+    env = app.env
+    for place in list(doctree.findall(explore_list)):
+        items = []
+        for page in sorted(
+            kept(env, "gdln_explore"), key=lambda p: env.toc_secnumbers.get(p, {}).get("", (0,))
+        ):
+            for anchor, title in env.gdln_explore[page]:
+                uri = app.builder.get_relative_uri(docname, page) + f"#{anchor}"
+                link = nodes.reference("", title, internal=True, refuri=uri)
+                chapter = nodes.Text(f", in {env.titles[page].astext()}")
+                items.append(nodes.list_item("", nodes.paragraph("", "", link, chapter)))
+        place.replace_self(nodes.bullet_list("", *items))
 
 
 def _open_figure(self, node):
@@ -117,7 +164,13 @@ def setup(app):
     app.add_node(explore_figure, html=(_open_figure, _close_figure))
     app.add_node(explore_still, html=(_open_still, _close_still))
     app.add_node(explore_caption, html=(_open_caption, _close_caption))
+    app.add_node(explore_list)
     app.add_directive("explore", Explore)
+    app.add_directive("explore-list", ExploreList)
+    app.connect("env-purge-doc", _purge)
+    app.connect("env-merge-info", _merge)
+    app.connect("env-get-outdated", _outdated)
+    app.connect("doctree-resolved", _list)
     app.connect("doctree-resolved", _print)
     app.connect("html-page-context", _load)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
