@@ -20,6 +20,7 @@ import yaml
 from tests.test_book import CHAPTERS, HTML, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
+from environment import Unmade, aside  # noqa: E402
 from make_lock import environment  # noqa: E402
 
 REPO2DOCKER = "jupyter-repo2docker==2026.4.0"
@@ -40,14 +41,15 @@ print(json.dumps({
 @pytest.fixture(scope="session")
 def repo2docker(tmp_path_factory):
     """Return an interpreter that has repo2docker."""
-    folder = tmp_path_factory.mktemp("repo2docker") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    pip = [python, "-m", "pip", "install", "-q", "--retries", "1", "--timeout", "20", REPO2DOCKER]
-    done = subprocess.run(pip, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"{REPO2DOCKER} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
-    return python
+    lock = tmp_path_factory.mktemp("repo2docker") / "requirements.lock"
+    lock.write_text(f"{REPO2DOCKER}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_RETRIES", "1")
+        patch.setenv("PIP_DEFAULT_TIMEOUT", "20")
+        try:
+            return aside(ROOT / "_build" / "repo2docker", lock) / "python"
+        except Unmade as error:
+            pytest.skip(f"{REPO2DOCKER} cannot be installed: {str(error).splitlines()[-1]}")
 
 
 @pytest.fixture
