@@ -33,14 +33,15 @@ class Unmade(RuntimeError):
 @contextmanager
 def alone(folder):
     """Wait until no other process makes an environment, where the system has such locks."""
-    place = ROOT / "_build" / f"{folder.name}.lock"  # beside an environment it would lie in the way
-    place.parent.mkdir(exist_ok=True)
+    # at the root it would lie in the way
+    beside = ROOT / "_build" if folder.parent == ROOT else folder.parent
+    beside.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
     except ImportError:  # Windows
         yield
         return
-    with place.open("w") as file:
+    with (beside / f"{folder.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
