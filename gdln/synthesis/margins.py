@@ -46,7 +46,7 @@ def private_gates(X, n_units, rng, n_planes=2):
 
     Examples
     --------
-    >>> private_gates(np.eye(3), 5, np.random.default_rng(0)).sum(axis=2).min()
+    >>> float(private_gates(np.eye(3), 5, np.random.default_rng(0)).sum(axis=2).min())
     1.0
     """
     X = checks.array("X", X, shape=("n_samples", "n_inputs"))
@@ -108,7 +108,7 @@ def norm(beta, kind):
     Examples
     --------
     >>> [float(norm([[3.0, 4.0], [0.0, 5.0]], kind).round(3)) for kind in NORMS]
-    [7.071, 10.0, 9.487]
+    [7.071, 10.0, 8.944]
     """
     beta = checks.array("beta", beta, shape=(..., "n_units", "n_features"))
     kind = checks.choice("kind", kind, NORMS)
