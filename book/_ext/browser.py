@@ -8,6 +8,7 @@ runtime's address stands in ``_config.yml``, the library's wheel lies in the boo
 
 import ast
 import contextlib
+import functools
 import html
 import io
 import os
@@ -36,6 +37,7 @@ NOT_HERE = (
 )
 
 
+@functools.cache  # every chapter comes to the same modules of the library
 def modules(text):
     """Return the names of all modules that Python text imports, inside functions too."""
     found = set()
@@ -44,7 +46,7 @@ def modules(text):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def cells(text):
@@ -56,7 +58,7 @@ def cells(text):
 
 def needed(root, text):
     """Return the modules of the library, and the packages, that Python text comes to import, at any depth."""
-    packages, seen, left = set(), set(), modules(text)
+    packages, seen, left = set(), set(), set(modules(text))
     while left:
         name = left.pop()
         if not name.startswith("gdln"):
