@@ -20,7 +20,7 @@ from tests import test_entrances as walk
 
 MODULES = (bayes, kernels, known, layers, linearisation, measure, modes, networks, report, verdict)
 #: Results, which keep what they are given.
-APART = {"LinearisedRun", "ModeCourse", "LayerChange", "Verdict", "Diagnosis", "Descent", "Erf"}
+APART = {"LinearisedRun", "ModeCourse", "LayerChange", "Verdict", "Diagnosis", "Descent", "Erf", "Thresholds"}
 
 
 def calls():
@@ -71,7 +71,6 @@ def calls():
         bayes.infinite_width: dict(
             network=FullyConnected(1, "relu"), X=X, Y=Y, X_test=X_test, temperature=0.1
         ),
-        verdict.Thresholds: {},
         verdict.decide: dict(measures={"movement": 0.02, "trained_gap": 0.03}, thresholds=verdict.THRESHOLDS),
         verdict.width_exponent: dict(widths=np.array([8.0, 32.0, 128.0]), movements=np.array([0.5, 0.2, 0.1])),
         measure.diagnose: dict(
@@ -87,7 +86,7 @@ def calls():
         ),
         known.Centred: dict(net=start, scale=2.0),
         known.parity_digits: dict(n=4, n_test=3, rng=rng, scale=2.0, dtype=torch.float64),
-        known.descend: dict(model=start, X=x, Y=y, loss="squared", lr=0.1, n_steps=3, stop=0.1),
+        known.descend: dict(model=start, X=x, Y=y, loss="squared", lr=0.1, share=0.5, n_steps=3, stop=0.1),
         known.langevin: dict(
             model=start, X=x, Y=y, temperature=0.2, lr=0.01, n_steps=4, n_records=2, generator=generator
         ),

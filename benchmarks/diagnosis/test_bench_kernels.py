@@ -23,16 +23,25 @@ def network(width):
     )
 
 
+def convolutional(channels):
+    """Two convolutions, whose rows have to be made, and a read-out."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, channels, 3), nn.ReLU(), nn.Conv2d(channels, channels, 3, stride=3),
+        nn.ReLU(), nn.Flatten(), nn.Linear(4 * channels, 1),
+    )  # fmt: skip
+
+
 def products(rows, n_samples):
     """As many products as the lower triangle of the kernel needs, on rows that are there."""
     blocks = -(-n_samples // len(rows[0]))
     return [sum(a @ a.mT for a in rows) for _ in range(blocks * (blocks + 1) // 2)]
 
 
-@pytest.mark.parametrize("width", [300, 960])
-def test_the_kernel_against_its_products_alone(benchmark, width):
+@pytest.mark.parametrize("make, size", [(network, 300), (network, 960), (convolutional, 100)])
+def test_the_kernel_against_its_products_alone(benchmark, make, size):
     torch.set_num_threads(1)
-    model = network(width)
+    model = make(size)
     X = torch.randn(N_SAMPLES, 64, generator=torch.Generator().manual_seed(0))
     rows = [r.flatten(1) for r in Network(model).jacobian(X[:100])]
     whole, alone = best_times(lambda: tangent_kernel(model, X), lambda: products(rows, N_SAMPLES), rounds=2)

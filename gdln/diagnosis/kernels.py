@@ -15,8 +15,9 @@ CHUNK = 64
 def tangent_kernel(model, X, X2=None, *, outputs="all", memory=1e9):
     r"""Tangent kernel :math:`K_{ic,jd}=\nabla_\theta f_c(x_i)\cdot\nabla_\theta f_d(x_j)` over the trained parameters.
 
-    Rows of the Jacobian are made for a block of samples at a time, held for as many samples as ``memory`` allows, and
-    multiplied parameter by parameter; with one data set only the lower triangle is computed.
+    Of a linear layer the kernel is a product of two Gram matrices, of inputs and of backward signals, and no row of the
+    Jacobian is made. Of other parameters rows are made for a block of samples at a time, held for as many samples as
+    ``memory`` allows, and multiplied; with one data set only the lower triangle is computed.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ def tangent_kernel(model, X, X2=None, *, outputs="all", memory=1e9):
 
     Notes
     -----
-    Time :math:`n^2pC^2` for the products (:math:`n^2pC` for the trace) and about
+    Linear layers of :math:`n_{\rm in}` and :math:`n_{\rm out}` units take :math:`n^2(n_{\rm in}+C^2n_{\rm out})`
+    operations. Other :math:`p` parameters take :math:`n^2pC^2` (:math:`n^2pC` for the trace) and about
     :math:`nC(1 + nCp/2M)` gradients, :math:`M` the numbers that are held.
 
     Examples
@@ -63,12 +65,17 @@ def tangent_kernel(model, X, X2=None, *, outputs="all", memory=1e9):
     memory = checks.positive("memory", memory)
     n, m, C = len(X), len(X2), network.outputs(X[:1]).shape[1]
     rows = 1 if outputs == "sum" else C
-    numbers = memory / (rows * network.n_parameters * X.new_empty((), dtype=network.dtype).element_size())
+    summed, side = outputs == "sum", C if outputs == "all" else 1
+    K = torch.zeros(n * side, m * side, dtype=network.dtype, device=network.device)
+    dense = network.dense(X)
+    names = _add_dense(K, network, X, X2, dense, outputs) if dense else network.names
+    sizes = dict(zip(network.names, (p.numel() for p in network.parameters), strict=True))
+    if not names:
+        return _shaped(K, n, C, m, outputs, same)
+    numbers = memory / (rows * sum(sizes[name] for name in names) * K.element_size())
     held = max(1, min(n, int(HELD * numbers)))
     # a block is made through copies of itself
     chunk = max(1, min(int((1 - HELD) * numbers / 4), CHUNK))
-    side = C if outputs == "all" else 1
-    K = torch.zeros(n * side, m * side, dtype=network.dtype, device=network.device)
 
     def fill(start, rows, j, columns):
         if side == 1:
@@ -79,28 +86,59 @@ def tangent_kernel(model, X, X2=None, *, outputs="all", memory=1e9):
         across, along = (
             slice(k * side, k * side + size) for k, size in zip((start, j), block.shape, strict=True)
         )
-        K[across, along] = block
-        if same:
-            K[along, across] = block.mT
+        K[across, along] += block
+        if same and start > j:
+            K[along, across] += block.mT
 
     for i in range(0, n, held):
         stop = min(i + held, n)
-        kept = _held_rows(network, X[i:stop], chunk, outputs)
+        kept = _held_rows(network, X[i:stop], chunk, summed, names)
         for j in range(0, i if same else m, chunk):
             part = X2[j : min(j + chunk, i)] if same else X2[j : j + chunk]
-            fill(i, kept, j, network.jacobian(part, summed=outputs == "sum"))
+            fill(i, kept, j, network.jacobian(part, summed, names))
         for j in range(i, stop if same else i, chunk):
-            fill(j, [r[j - i :] for r in kept], j, [r[j - i : j - i + chunk] for r in kept])
+            columns = [r[j - i : j - i + chunk] for r in kept]
+            fill(j, columns, j, columns)
+            if j + chunk < stop:
+                fill(j + chunk, [r[j - i + chunk :] for r in kept], j, columns)
+    return _shaped(K, n, C, m, outputs, same)
+
+
+def _shaped(K, n, C, m, outputs, same):
     if same:
-        K = (K + K.mT) / 2  # within a tile a product of matrices is symmetric to rounding only
+        K = (K + K.mT) / 2  # a product of matrices is symmetric to rounding only
     return K.view(n, C, m, C) if outputs == "all" else K
 
 
-def _held_rows(network, X, chunk, outputs):
+def _add_dense(K, network, X, X2, layers, outputs):
+    """Add the kernels of linear layers as products of two Gram matrices; return the parameters that are left."""
+    summed = outputs == "sum"
+    sets = [network.signals(X, layers, summed)]
+    sets.append(sets[0] if X2 is X else network.signals(X2, layers, summed))
+    left = list(network.names)
+    for name, (a, d), (a2, d2) in zip(layers, *sets, strict=True):
+        layer, forward = network.model.get_submodule(name), 0
+        for key, part in (("weight", lambda a=a, a2=a2: a @ a2.mT), ("bias", lambda: 1.0)):
+            mine = [
+                n for n, p in zip(network.names, network.parameters, strict=True) if p is getattr(layer, key)
+            ]
+            if mine:
+                forward = forward + part()
+                left.remove(mine[0])
+        if outputs == "all":
+            backward = torch.einsum("icu,jdu->icjd", d, d2)
+            forward = forward[:, None, :, None] if torch.is_tensor(forward) else forward
+            K += (forward * backward).view(K.shape)
+        else:
+            K += forward * (d.flatten(1) @ d2.flatten(1).mT)
+    return left
+
+
+def _held_rows(network, X, chunk, summed, names):
     """Rows for many samples, made a few samples at a time and written into their place."""
     held = None
     for start in range(0, len(X), chunk):
-        part = network.jacobian(X[start : start + chunk], summed=outputs == "sum")
+        part = network.jacobian(X[start : start + chunk], summed, names)
         if len(part[0]) == len(X):
             return part
         held = held or [r.new_empty((len(X), *r.shape[1:])) for r in part]

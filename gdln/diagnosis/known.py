@@ -17,8 +17,6 @@ from gdln.nets import training
 
 #: Ratio of the steps of two records; the first ten steps are all recorded.
 RECORDS = 1.15
-#: Share of the largest stable rate at which a descent starts.
-START_RATE = 0.5
 
 
 class Erf(nn.Module):
@@ -218,7 +216,7 @@ class Descent:
     n_steps: int
 
 
-def descend(model, X, Y, *, loss="squared", lr=None, n_steps=3000, stop=0.01):
+def descend(model, X, Y, *, loss="squared", lr=None, share=0.5, n_steps=3000, stop=0.01):
     r"""Train a copy of a network by full-batch gradient descent until the loss has fallen to a part of its start.
 
     Parameters
@@ -230,8 +228,10 @@ def descend(model, X, Y, *, loss="squared", lr=None, n_steps=3000, stop=0.01):
     loss : {"squared", "cross_entropy"}, optional
         As in :func:`gdln.nets.training.gradient_descent`.
     lr : float, optional
-        Step; half of :math:`1/\lambda_{\max}(K_0/n)` unless given. Small weights make kernels grow a hundredfold: a run
-        that diverges starts again with a third of the step, five times at most.
+        Step; ``share`` times :math:`1/\lambda_{\max}(K_0/n)` unless given. Small weights make kernels grow a
+        hundredfold: a run that diverges starts again with a third of the step, five times at most.
+    share : float, optional
+        Below 2 a kernel that stands still is stable.
     n_steps : int, optional
         Most steps.
     stop : float, optional
@@ -255,9 +255,12 @@ def descend(model, X, Y, *, loss="squared", lr=None, n_steps=3000, stop=0.01):
     n_steps, stop = checks.count("n_steps", n_steps), checks.number("stop", stop, least=0, below=1)
     if lr is None:
         K = tangent_kernel(model, X).double().cpu().numpy()
-        lr = START_RATE / max(function_space.largest_eigenvalue(K), np.finfo(float).tiny)
+        lr = checks.number("share", share, above=0, below=2) / max(
+            function_space.largest_eigenvalue(K), np.finfo(float).tiny
+        )
     else:
         lr = checks.positive("lr", lr)
+        checks.number("share", share, above=0, below=2)
     for attempt in range(6):
         try:
             return _descent(model, X, Y, function, lr / 3**attempt, n_steps, stop)

@@ -128,13 +128,16 @@ class Network:
         same = bool(((once[:1] - alone).abs() <= size).all())
         checks.need(same, "model", what, "a sample that alone has another output")
 
-    def jacobian(self, X, summed=False):
+    def jacobian(self, X, summed=False, names=None):
         r"""Rows :math:`\partial f_c(x_i)/\partial\theta_k`, one tensor a parameter, shape (n_samples, n_outputs, size).
 
         One ``vmap`` over samples; where a layer does not allow it (recurrent and scripted ones), a loop. With
-        ``summed`` the rows of the one output :math:`\sum_cf_c`.
+        ``summed`` the rows of the one output :math:`\sum_cf_c`; ``names`` are the parameters, all unless given.
         """
         X, summed = self.inputs("X", X), checks.flag("summed", summed)
+        found = dict(zip(self.names, self.parameters, strict=True))
+        if names is not None:
+            found = {name: found[checks.choice("names", name, self.names)] for name in names}
         self._call(X[:1])  # refuse in words first
 
         def one(values, x):
@@ -144,27 +147,114 @@ class Network:
         if self._batched:
             try:
                 with _plain_attention():
-                    rows = vmap(jacrev(one), (None, 0))(self._values(), X)
-                return [rows[name].detach().flatten(2) for name in self.names]
+                    values = {name: p.detach() for name, p in found.items()}
+                    rows = vmap(jacrev(one), (None, 0))(values, X)
+                return [rows[name].detach().flatten(2) for name in found]
             except torch.OutOfMemoryError:
                 raise
             except (RuntimeError, NotImplementedError):
                 self._batched = False  # no use in trying again
-        return self._jacobian_in_a_loop(X, summed)
+        return self._jacobian_in_a_loop(X, summed, tuple(found.values()))
 
-    def _jacobian_in_a_loop(self, X, summed):
-        found = [[] for _ in self.names]
+    def _jacobian_in_a_loop(self, X, summed, parameters):
+        found = [[] for _ in parameters]
         for x in X:
             with torch.enable_grad(), _plain_attention():
                 out = self.model(x[None]).reshape(-1)
                 out = out.sum()[None] if summed else out
                 for c, value in enumerate(out):
                     rows = torch.autograd.grad(
-                        value, self.parameters, retain_graph=c + 1 < len(out), materialize_grads=True
+                        value, parameters, retain_graph=c + 1 < len(out), materialize_grads=True
                     )
                     for kept, row in zip(found, rows, strict=True):
                         kept.append(row.flatten())
         return [torch.stack(rows).view(len(X), -1, rows[0].numel()) for rows in found]
+
+    def signals(self, X, layers, summed=False):
+        r"""Inputs :math:`a_i` and backward signals :math:`\delta_{ic}` of linear layers, of whose weights
+        :math:`\delta_{ic}a_i^\top` is the row of the Jacobian.
+
+        Parameters
+        ----------
+        X : array_like or Tensor, shape (n_samples, ...)
+            Inputs.
+        layers : sequence of str
+            Names of linear layers, see :meth:`dense`.
+        summed : bool, optional
+            Of the one output :math:`\sum_cf_c`.
+
+        Returns
+        -------
+        signals : list of pairs of Tensor, shapes (n_samples, n_in), (n_samples, n_outputs, n_out)
+            One a layer.
+        """
+        X, parts = self.inputs("X", X), []
+        for part in X.split(BATCH):
+            calls, out = self._listen(part, layers)
+            inputs, ends = zip(*(call[0] for call in calls), strict=True)
+            values = out.sum(1, keepdim=True) if summed else out
+            rows = [
+                torch.autograd.grad(values[:, c].sum(), ends, retain_graph=True, materialize_grads=True)
+                for c in range(values.shape[1])
+            ]
+            backward = (torch.stack(d, 1) for d in zip(*rows, strict=True))
+            parts.append([(a.detach(), d) for a, d in zip(inputs, backward, strict=True)])
+        return [
+            tuple(torch.cat(tensors) for tensors in zip(*pieces, strict=True))
+            for pieces in zip(*parts, strict=True)
+        ]
+
+    def dense(self, X):
+        """Names of the layers whose rows are outer products.
+
+        They are linear, have a trained weight of their own, and see one vector a sample, once. What a module does with
+        its weights besides cannot be seen from outside, so the outer products of a few samples are added up and
+        compared with the gradient.
+        """
+        few = self.inputs("X", X)[:3]
+        if isinstance(self.model, torch.jit.ScriptModule):
+            return ()
+        owners = {}
+        for name, module in self.model.named_modules():
+            if isinstance(module, torch.nn.Linear) and type(module).forward is torch.nn.Linear.forward:
+                owners.setdefault(id(module.weight), []).append(name)
+        ids = {id(p) for p in self.parameters}
+        layers = [names[0] for key, names in owners.items() if key in ids and len(names) == 1]
+        calls, _ = self._listen(few, layers)
+        once = {
+            name for name, call in zip(layers, calls, strict=True)
+            if len(call) == 1 and call[0][0].ndim == 2 and len(call[0][0]) == len(few) and call[0][1].requires_grad
+        }  # fmt: skip
+        layers = [name for name in layers if name in once]
+        if not layers:
+            return ()
+        whole = dict(zip(self.names, self.pull(few, torch.ones_like(self.outputs(few))), strict=True))
+        found = []
+        for name, (a, d) in zip(layers, self.signals(few, layers, summed=True), strict=True):
+            layer, told = self.model.get_submodule(name), {"weight": d[:, 0].mT @ a, "bias": d[:, 0].sum(0)}
+            keys = [key for key in told if any(p is getattr(layer, key) for p in self.parameters)]
+            mine = [f"{name}.{key}".lstrip(".") for key in keys]
+            if all(n in whole and _near(told[n.rpartition(".")[2]], whole[n]) for n in mine):
+                found.append(name)
+        return tuple(found)
+
+    def _listen(self, X, layers):
+        """Inputs and outputs of some layers at every call of one forward pass with gradients, and the outputs."""
+        heard, handles = {name: [] for name in layers}, []
+        try:
+            for name in layers:
+                keep = heard[name].append
+                handles.append(
+                    self.model.get_submodule(name).register_forward_hook(
+                        lambda _, args, out, keep=keep: keep((args[0], out)) if args else None
+                    )
+                )
+            with torch.enable_grad(), _plain_attention():
+                out = self._call(X)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return list(heard.values()), out
 
     def pull(self, X, weights):
         r"""The backward pass, :math:`\sum_i\partial\langle w_i, f(x_i)\rangle/\partial\theta_k`."""
@@ -204,9 +294,6 @@ class Network:
                 (pushed,) = torch.autograd.grad(along, dual, materialize_grads=True)
             found.append(pushed.detach())
         return torch.cat(found)
-
-    def _values(self):
-        return {name: p.detach() for name, p in zip(self.names, self.parameters, strict=True)}
 
     def _call(self, X):
         try:
@@ -277,6 +364,10 @@ def _plain_attention():
     """Attention by the formula: its fused kernels have neither a batched nor a second derivative."""
     with sdpa_kernel(SDPBackend.MATH):
         yield
+
+
+def _near(a, b):
+    return bool(((a - b).abs() <= ROUNDING[a.dtype] * (b.abs().max() + a.abs().max())).all())
 
 
 def _kind(module):

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from gdln.diagnosis import kernels, known
+from gdln.diagnosis.networks import Network
 from gdln.kernels.tangent import empirical_ntk
 from tests.diagnosis.test_networks import MODELS, filled, full_jacobian, normal, small
 
@@ -101,15 +102,64 @@ def test_features_are_the_inputs_of_the_layers():
 
 
 def test_a_layer_that_is_used_twice_has_its_inputs_side_by_side_and_leaves_no_hook():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.Linear(3, 3)
-
-        def forward(self, x):
-            return self.layer(torch.tanh(self.layer(x)))
-
     net, X = filled(Twice()), normal(4, 3)
     assert kernels.features(net, X)["layer"].shape == (4, 6)
     assert not net.layer._forward_pre_hooks
     assert kernels.features(torch.jit.script(net), X) == {}
+
+
+class Twice(nn.Module):
+    """One layer, called twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.layer(torch.tanh(self.layer(x)))
+
+
+class Besides(nn.Module):
+    """A layer that is called once, and whose weight does something else as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.out = nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.out(torch.tanh(self.layer(x))) + (x @ self.layer.weight)[:, :2]
+
+
+class Sequence(nn.Module):
+    """A layer that sees several vectors of a sample."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.out = nn.Linear(3, 4), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.out(torch.relu(self.layer(torch.stack([x, x.flip(1)], 1))).flatten(1))
+
+
+@pytest.mark.parametrize(
+    "kind, dense", [(Twice, ()), (Besides, ("out",)), (Sequence, ("out",)), (lambda: nn.Linear(3, 2), ("",))]
+)
+@pytest.mark.parametrize("outputs", ["all", "trace", "sum"])
+def test_only_layers_whose_rows_are_outer_products_are_multiplied_as_such(kind, dense, outputs):
+    model, X = filled(kind()), normal(7, 3)
+    assert Network(model).dense(X) == dense
+    J = full_jacobian(model, X)
+    J = J.sum(1, keepdim=True) if outputs == "sum" else J
+    told = torch.einsum("icp,jdp->icjd", J, J)
+    told = told if outputs == "all" else torch.einsum("icjc->ij", told)
+    for memory in (1e9, 1.0):
+        assert (kernels.tangent_kernel(model, X, outputs=outputs, memory=memory) - told).abs().max() < 1e-10
+
+
+def test_a_frozen_bias_or_weight_of_a_linear_layer_is_left_out():
+    for frozen in ("weight", "bias"):
+        model, X = filled(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))), normal(5, 3)
+        getattr(model[0], frozen).requires_grad_(False)
+        J = full_jacobian(model, X)
+        told = torch.einsum("icp,jdp->icjd", J, J)
+        assert (kernels.tangent_kernel(model, X) - told).abs().max() < 1e-10
