@@ -15,6 +15,7 @@ import numpy as np
 from gdln import renormalization as rn
 from gdln import results
 from gdln.renormalization import gates
+from gdln.synthesis import experiments, network, theories
 
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "_static" / "explore"
 WIDTHS = [10000, 1000, 400, 200, 100, 60, 40, 25, 16, 10]
@@ -81,12 +82,48 @@ def alignment_scores():
     return parameters, table
 
 
+def one_network():
+    """Return parameters and table of the map of five theories: errors of every cell, and the curves of one network."""
+    stored = results.load("synthesis_map")
+    questions = network.digits_questions(300, 16, np.random.default_rng(0))
+    s = np.linalg.svd(questions.sigma, compute_uv=False)
+    rows = stored["results"]["map"]
+    scales, widths = (sorted({row[axis] for row in rows}) for axis in ("gamma", "width"))
+    names = list(experiments.PREDICTIONS)
+    table = {"curve": [], "own": [], "when": [], "what": []}
+    for row in rows:
+        found = np.array(row["half_times"])[:, 0]
+        said = {"empirical": np.array(row["empirical"])[:, 0]}
+        speaking = [name for name in names if name in row["stop_errors"][0]]
+        for name in set(speaking) - set(said):
+            said[name] = theories.mode_half_times(s, row["gamma"], name)[0]
+        when = {name: np.mean(np.abs(said[name] / found - 1)) for name in speaking}
+        what = {name: np.mean([one[name] for one in row["stop_errors"]]) for name in speaking}
+        table["when"].append([short(when[name]) if name in when else None for name in names])
+        table["what"].append([short(what[name]) if name in what else None for name in names])
+        table["curve"].append(row["curve"])
+        table["own"].append(row["empirical_curve"])
+    parameters = {
+        "scales": scales,
+        "widths": widths,
+        "theories": names,
+        "strengths": digits(s),
+        "times": stored["parameters"]["times"],
+    }
+    return parameters, table
+
+
+def short(value):
+    """A number with three digits."""
+    return float(f"{value:.3g}")
+
+
 def digits(values):
     """Numbers with eight digits: what a figure shows, and a test can hold, without the rest."""
     return [digits(v) for v in values] if np.ndim(values) else float(f"{values:.8g}")
 
 
-TABLES = {"kernel_shape": kernel_shape, "alignment_scores": alignment_scores}
+TABLES = {"kernel_shape": kernel_shape, "alignment_scores": alignment_scores, "one_network": one_network}
 
 
 def main(names):

@@ -19,6 +19,7 @@ from gdln.race import routing
 from gdln.race.graph import GatedGraph, correlations
 from gdln.race.reduction import Reduction, reduce_flow
 from gdln.renormalization import scalar
+from gdln.synthesis import network, theories
 from tests import chromium
 from tests.serving import served
 from tests.test_book import PAGES, ROOT
@@ -715,3 +716,31 @@ def test_the_list_leads_to_every_figure(tmp_path):
 )
 def test_a_figure_without_title_twin_caption_or_module_is_a_warning(tmp_path, text, missing):
     assert missing in written(tmp_path, "html", f"```{{explore}} {text}\n```")[1]
+
+
+def test_the_map_of_one_network_is_the_stored_one_and_its_curves_are_the_librarys(call):
+    sigma = network.digits_questions(300, 16, np.random.default_rng(0)).sigma
+    s = np.linalg.svd(sigma, compute_uv=False)
+    for theory, gamma in itertools.product(("mean_field", "frozen", "race", "align_ada"), (0.01, 0.3, 5.0)):
+        if theory == "race" and gamma > s[-1]:
+            continue
+        times = np.array([1e-3, 0.05, 0.4, 3.0])
+        wanted = theories.strengths(times, s, gamma, theory)
+        found = [[call("one_network", "strength", t, x, gamma, theory) for x in s] for t in times]
+        assert np.abs(found - wanted).max() < 1e-9
+        wanted = ((s - wanted[2]) ** 2).sum() / (s**2).sum()
+        assert call("one_network", "loss", 0.4, gamma, theory) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_the_table_of_the_map_is_made_from_the_stored_result(call, tables):
+    parameters, table = tables.one_network()
+    assert stored("one_network")["parameters"] == parameters
+    assert stored("one_network")["results"] == table
+    k = parameters["theories"].index("empirical")
+    assert call("one_network", "best", "what", 5, 7) == ["empirical", table["what"][-1][k]]
+
+
+def test_the_race_knows_when_and_the_own_kernel_what(call):
+    """As the caption says, at scale 0.1 and 64 units."""
+    assert call("one_network", "best", "when", 1, 3)[0] == "race"
+    assert call("one_network", "best", "what", 1, 3)[0] == "empirical"
