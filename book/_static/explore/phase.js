@@ -30,7 +30,8 @@ export default {
   draw({ target: s, b1, b2 }) {
     const way = times.map((t) => chainWeights(t, s, b1, b2)), strength = way.map(([x, y]) => x * y);
     const steps = descend(b1, b2, s, 0.01, 100 * END).filter((_, k) => k % 60 === 0), branch = grid(s / SIZE, SIZE, 60);
-    const around = grid(0, 15, 16).map((k) => (Math.PI * (k + 0.25)) / 8).map((angle) => times.map((t) => chainWeights(t, s, 1.95 * Math.cos(angle), 1.95 * Math.sin(angle))));
+    const ring = (size, n) => grid(0, n - 1, n).map((k) => (2 * Math.PI * (k + 0.25)) / n).map((angle) => [size * Math.cos(angle), size * Math.sin(angle)]);
+    const around = [...ring(0.25, 8), ...ring(1.1, 12), ...ring(1.95, 16)].map((b) => times.map((t) => chainWeights(t, s, ...b)));
     const half = strength.findIndex((a) => a >= s / 2), closest = Math.min(...way.map(([x, y]) => Math.hypot(x, y)));
     const when = half === 0 ? "starts beyond half of its final strength" : half < 0 ? `has not come half of the way after ${END} time constants` : `reaches half of its final strength after ${number(times[half], 2)} time constants`;
     return {

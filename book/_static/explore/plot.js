@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const SHAPES = { circle: "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0", square: "M-3.5-3.5h7v7h-7z", triangle: "M0-4.5l4.2 7.5h-8.4z", diamond: "M0-5l4 5-4 5-4-5z", cross: "M-4 0h8M0-4v8" };
-const MARGIN = { left: 54, right: 14, top: 12, bottom: 44 };
+const MARGIN = { left: 54, right: 20, top: 12, bottom: 44 };
 const VIRIDIS = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"];
 const DIVERGING = ["#2166ac", "#92c5de", "#f7f7f7", "#f4a582", "#b2182b"];
 
