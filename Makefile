@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 TORCH  ?= cpu
 PYTHONS := gdln tests scripts course benchmarks book/_ext
 
-.PHONY: FORCE help book test test-course test-lite lite pdf formats site assignments grade check notebooks graph lint format mutants bench test-latest linkcheck dist lock html-open clean
+.PHONY: FORCE help book test test-course test-lite lite pdf formats site assignments grade check notebooks graph lint format mutants bench guard test-latest linkcheck dist lock html-open clean
 
 help:          ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -49,8 +49,13 @@ lint: $(VENV)/done  ## ruff, and its formatting
 format: $(VENV)/done  ## let ruff rewrite, and put one sentence a line
 	@$(BIN)/ruff check --fix $(PYTHONS); $(BIN)/ruff format $(PYTHONS); $(BIN)/python scripts/one_sentence_a_line.py
 
-bench: $(VENV)/done  ## measure speed, one thread
+bench: $(VENV)/done  ## measure speed, one thread: the benchmarks, then the ratios and costs that the book shows
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks --benchmark-sort=name --benchmark-columns=min,median,rounds -p no:xdist
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.report
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.costs
+
+guard: $(VENV)/done  ## hold the ratios of times against those stored, at twice the tolerance
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.report --check
 
 mutants: $(VENV)/done  ## change one token of each changed module at a time, and see whether the tests notice
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py $(MODULES)

@@ -5,16 +5,21 @@ import numpy as np
 from gdln.bottleneck import architecture, dynamics, experiments, linear
 from gdln.bottleneck.architecture import Bottleneck
 from gdln.data.regression import Task
-from gdln.kernels import function_space, gram, moments, tangent
+from gdln.kernels import function_space, gram, iterative, moments, tangent
 from gdln.kernels.moments import FullyConnected
 from tests import test_entrances as walk
 
-MODULES = (moments, gram, tangent, function_space, architecture, dynamics, linear, experiments)
+MODULES = (moments, gram, tangent, iterative, function_space, architecture, dynamics, linear, experiments)
 #: The inner loop, which takes what the checked functions hand it; results; the exception.
 APART = {
     "recursion", "Kernels", "MomentDerivatives", "MixedDerivatives", "UnstableStepSize", "FlowPrediction",
     "FunctionTrajectory", "Posterior", "LinearFlow", "BottleneckOutcome", "Setting",
+    "IterativeSolution",
 }  # fmt: skip
+
+
+def linear_kernel(A, B):
+    return A @ B.T
 
 
 def calls():
@@ -61,6 +66,10 @@ def calls():
         gram.gradient_covariance: dict(network=network, X=X, X2=X2, fan_in=4.0),
         tangent.empirical_ntk: dict(**finite, X=X, X2=X2, activation="erf", W_std=1.0, b_std=0.1),
         tangent.layer_kernels: dict(**finite, X=X, X2=X2, activation="erf", W_std=1.0, b_std=0.1),
+        iterative.solve_iteratively: dict(
+            kernel=linear_kernel, X=X, y=Y, ridge=0.1, rng=rng, rank=2, store=True, tolerance=1e-6, tile=4,
+            max_products=100,
+        ),
         function_space.loss_and_gradient: dict(F=Y, Y=Y + 1, loss="squared", label_scale=1.0),
         function_space.largest_eigenvalue: dict(H=both.ntk),
         function_space.gradient_flow: dict(**observed, times=np.array([1.0, 2.0]), lr=0.01),

@@ -1,0 +1,165 @@
+"""``{speed-table}``, ``{cost-table}``, ``{regression-table}``: what was measured of speed and size, as tables."""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.util.docutils import SphinxDirective
+from tables import row_of, table_of
+
+
+def shown(value, digits=2):
+    """Return a number with so many significant digits, or a dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.0f}" if "e" in text or float(text) >= 10 else text
+
+
+def marked(text):
+    """Return inline nodes of text with mathematics between dollars."""
+    pieces = text.split("$")
+    return [
+        nodes.math(piece, piece) if i % 2 else nodes.Text(piece) for i, piece in enumerate(pieces) if piece
+    ]
+
+
+class Stored(SphinxDirective):
+    """What two directives share: a file of results that a page is made of."""
+
+    file = ""
+
+    def stored(self):
+        """Return the file's content; the page is read again when it changes."""
+        path = Path(self.env.srcdir, "book", "data", self.file)
+        self.env.note_dependency(str(path))
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def module(self, name):
+        """Return a link to a module's place in the reference of the library."""
+        options = {
+            "refdomain": "py",
+            "reftype": "mod",
+            "reftarget": name,
+            "refexplicit": True,
+            "refwarn": True,
+        }
+        link = pending_xref("", nodes.literal("", name.removeprefix("gdln.")), **options)
+        link["refdoc"] = self.env.docname
+        return link
+
+    def measured_on(self, stored, versions=()):
+        """Return a sentence on the machine and the versions."""
+        about = stored["parameters"]
+        words = f"Measured on one thread of {about['machine']}"
+        words += "".join(f", {name} {version}" for name, version in dict(versions).items())
+        return nodes.paragraph("", words + ".")
+
+
+class SpeedTable(Stored):
+    """A row a job: time, what one would use instead and how many times slower it is, limit and share, growth."""
+
+    file = "speed.json"
+
+    def run(self):
+        stored = self.stored()
+        head = ("job", "size", "ms", "instead", "times faster", "limit", "share of it", "growth")
+        rows = [
+            row_of(
+                [
+                    [nodes.Text(job["job"] + ", "), self.module(job["module"])],
+                    [nodes.Text(f"{job['at']} {job['size']}")],
+                    [nodes.Text(shown(job["milliseconds"]))],
+                    [nodes.Text(job["instead"] or "–")],
+                    [nodes.Text(shown(job["faster"]))],
+                    [nodes.Text(job["limit"] or "–")],
+                    [nodes.Text("–" if job["share"] is None else f"{100 * job['share']:.0f} %")],
+                    [nodes.Text(f"{job['growth']:.1f}")],
+                ]
+            )
+            for job in stored["results"]
+        ]
+        return [
+            table_of(head, rows, ["speed-table"], (30, 12, 7, 20, 8, 14, 8, 8)),
+            self.measured_on(stored, stored["versions"] | stored["parameters"]["peers"]),
+        ]
+
+
+class CostTable(Stored):
+    """A row an experiment: what grows, exponents measured and on paper, the largest measured, where 64 GB end."""
+
+    file = "costs.json"
+
+    def run(self):
+        stored = self.stored()
+        head = (
+            "work",
+            "results made of it",
+            "what grows",
+            "time",
+            "memory",
+            "at the largest",
+            "64 GB end at",
+        )
+        rows = [
+            row_of(
+                [
+                    [nodes.Text(row["work"])],
+                    [nodes.Text(row["results"])],
+                    [*marked(row["size"]), nodes.Text(": " + ", ".join(map(str, row["sizes"])))],
+                    [nodes.Text(f"{row['time']:.1f} (on paper {row['time on paper']:g})")],
+                    [nodes.Text(f"{row['memory']:.1f} (on paper {row['memory on paper']:g})")],
+                    [nodes.Text(f"{shown(row['seconds'][-1])} s, {shown(row['megabytes'][-1], 3)} MB")],
+                    [nodes.Text("about " + shown(row["ends"], 1))],
+                ]
+            )
+            for row in stored["results"]
+        ]
+        return [
+            table_of(head, rows, ["cost-table"], (24, 20, 18, 12, 12, 12, 10)),
+            self.measured_on(stored),
+        ]
+
+
+class RegressionTable(Stored):
+    """A row a size and kernel of the regression that needs no dense matrix."""
+
+    file = "kernel_regression.json"
+
+    def run(self):
+        stored = self.stored()
+        head = (
+            "samples",
+            "kernel",
+            "kept in memory",
+            "products",
+            "residual",
+            "distance from the dense solution",
+            "test error",
+            "CPU time",
+        )
+        rows = [
+            row_of(
+                [
+                    [nodes.Text(f"{row['n']:,}")],
+                    [nodes.Text(row["kernel"].upper())],
+                    [nodes.Text(f"{shown(row['stored gigabytes'])} GB")],
+                    [nodes.Text(str(row["products"]))],
+                    [nodes.Text(f"{row['residual']:.0e}")],
+                    [nodes.Text("–" if row["difference"] is None else f"{row['difference']:.0e}")],
+                    [nodes.Text(f"{100 * row['error']:.1f} %")],
+                    [nodes.Text(f"{shown(row['seconds'])} s")],
+                ]
+            )
+            for row in stored["results"]
+        ]
+        return [table_of(head, rows, ["regression-table"])]
+
+
+def setup(app):
+    """Register the directives."""
+    app.add_directive("speed-table", SpeedTable)
+    app.add_directive("cost-table", CostTable)
+    app.add_directive("regression-table", RegressionTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,84 @@
+"""What is stored of speed and cost: in step with the jobs, shown on its pages, and compared by ratios alone."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import costs, jobs, report
+from tests.test_book import ROOT
+
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+import speed  # noqa: E402
+
+
+def stored(name):
+    return json.loads((ROOT / "book" / "data" / name).read_text())
+
+
+def test_every_job_is_stored_with_what_it_is_compared_with_and_no_other():
+    rows = stored("speed.json")["results"]
+    assert [row["job"] for row in rows] == [job.name for job in jobs.JOBS]
+    for row, job in zip(rows, jobs.JOBS, strict=True):
+        assert (row["at"], row["sizes"], row["size"]) == (job.at, list(job.sizes), job.size)
+        assert (row["faster"] is None) == (job.peer is None) and (row["share"] is None) == (job.limit is None)
+        assert row["milliseconds"] > 0 and 0 < row["growth"] < 4
+    rows = stored("costs.json")["results"]
+    assert [row["work"] for row in rows] == [cost.name for cost in costs.COSTS]
+
+
+def test_the_ways_of_a_job_give_the_same():
+    """Those of the other jobs are compared where they are measured one by one, in the benchmarks of their modules."""
+    np.testing.assert_allclose(jobs.closed_form(8)(), jobs.by_solver(8)(), atol=1e-9)
+    np.testing.assert_allclose(jobs.tree_velocity(8)(), jobs.tensor_of_pairs(8)(), rtol=1e-11, atol=1e-14)
+    ours, theirs = jobs.finite_kernel(8)(), jobs.batched_jacobian(8)()
+    np.testing.assert_allclose(ours[:, 0, :, 0], theirs.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_ratio_is_slower_only_below_half_of_the_stored_one_and_what_was_not_measured_is_not_compared():
+    job = jobs.JOBS[0]
+    kept = {"faster": 10.0, "share": 0.6}
+    assert report.slower(job, kept, {"faster": 5.1, "share": 0.31}) == []
+    words = report.slower(job, kept, {"faster": 4.9, "share": 0.29})
+    assert len(words) == 2 and "4.9" in words[0] and "stored 10" in words[0] and "0.29" in words[1]
+    assert report.slower(job, kept, {"faster": None, "share": 0.6}) == []
+    assert report.slower(job, {"faster": None, "share": None}, {"faster": 1.0, "share": 0.1}) == []
+
+
+def test_the_guard_names_what_became_slower_and_forgives_one_disturbed_measurement(monkeypatch, capsys):
+    job, calls = jobs.JOBS[1], []
+    monkeypatch.setattr(report, "JOBS", [job])
+    rows = {job.name: {"faster": 8.0, "share": None}}
+
+    def measure(ratios):
+        calls.clear()
+        left = iter(ratios)
+        monkeypatch.setattr(
+            report, "measured", lambda _: calls.append(1) or {"faster": next(left), "share": None}
+        )
+
+    measure([1.0, 7.0])
+    report.check(rows)
+    assert len(calls) == 2 and "1 jobs are as fast" in capsys.readouterr().out
+    measure([1.0, 2.0, 3.0])
+    with pytest.raises(SystemExit, match="Slower than stored:\n.*routing tree.*3 against NumPy"):
+        report.check(rows)
+
+
+def test_an_exponent_is_the_slope_of_a_power():
+    assert costs.exponent((10, 20, 40), [3 * n**2.5 for n in (10, 20, 40)]) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(
+    "value, text", [(None, "–"), (0.0207, "0.021"), (7.13, "7.1"), (157.7, "160"), (35017.9, "35,000")]
+)
+def test_numbers_are_shown_with_the_digits_they_deserve(value, text):
+    assert speed.shown(value) == text
+
+
+def test_the_pages_show_every_row():
+    for page, name in (("speed", "speed.json"), ("large_experiments", "costs.json")):
+        built = (ROOT / "_build" / "html" / "book" / f"{page}.html").read_text()
+        for row in stored(name)["results"]:
+            assert row.get("job", row.get("work")) in built
