@@ -14,8 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^\s*(`{3,}|:{3,})(\{[\w:.-]+\})?")
 # Directives whose body is prose; the body of any other fence is copied.
 PROSE = re.compile(
-    r"^\{(admonition|prf:\w+|exercise[\w-]*|solution[\w-]*|note|tip|warning|important|seealso|dropdown|figure|margin"
-    r"|glossary)\}$"
+    r"^\{(admonition|prf:\w+|exercise[\w-]*|solution[\w-]*|note|tip|warning|important|seealso|dropdown|figure|margin)\}$"
 )
 OPTION = re.compile(r"^\s*:[\w-]+:")
 ITEM = re.compile(r"^(\s*)([-*+]|\d+[.)])(\s+)")

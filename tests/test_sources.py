@@ -55,6 +55,7 @@ def test_a_raw_assert_is_found_in_every_cell_and_nowhere_else():
         ("Ends. - not a list", "Ends. - not a list"),
         ("$$\nx. Y\n$$ (eq-a)\n\nOne. Two.", "$$\nx. Y\n$$ (eq-a)\n\nOne.\nTwo."),
         ("```python\n# One. Two.\n```", "```python\n# One. Two.\n```"),
+        ("```{glossary}\nword\n  One. Two.\n```", "```{glossary}\nword\n  One. Two.\n```"),
         (
             "Text:\n\n    a = 1\n    b = 2. * a\n\nOne. Two.",
             "Text:\n\n    a = 1\n    b = 2. * a\n\nOne.\nTwo.",

@@ -70,9 +70,12 @@ def test_minutes_and_needs_are_what_a_chapter_says():
 def test_a_line_of_the_map_leads_from_a_chapter_to_what_it_builds_on():
     pages = {"book/p/a": 1, "book/p/b": 2, "book/q/c": 3}
     before = {"book/p/a": [], "book/p/b": ["book/p/a"], "book/q/c": ["book/p/b"]}
-    drawn = BeautifulSoup(syllabus.draw(pages, before, pages, dict.fromkeys(pages, "A & B")), "html.parser")
+    drawn = BeautifulSoup(
+        syllabus.draw(pages, before, pages, dict.fromkeys(pages, "A & B"), dict.fromkeys(pages, 40)),
+        "html.parser",
+    )
     assert [title.text for title in drawn.select("path title")] == ["2 builds on 1", "3 builds on 2"]
-    assert [a["aria-label"] for a in drawn.select("a")] == ["1. A & B", "2. A & B", "3. A & B"]
+    assert [a["aria-label"] for a in drawn.select("a")] == [f"{k}. A & B, 40 minutes" for k in (1, 2, 3)]
     boxes = [(float(r["x"]), float(r["y"])) for r in drawn.select("rect")]
     assert boxes[0][0] == boxes[1][0] < boxes[2][0] and boxes[0][1] < boxes[1][1]
 

@@ -17,6 +17,7 @@ from html import escape
 from pathlib import Path
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util import logging
 from sphinx.util.docutils import ReferenceRole, SphinxDirective
 from sphinx.util.nodes import make_refnode
@@ -327,6 +328,8 @@ def _row(cells, entry):
     found["classes"] += [f"origin-{entry['origin']}", f"status-{held}"]
     link = f'<a class="ledger-link" href="#{anchor}" aria-label="Link to this claim"></a>'
     found[0][0] += nodes.raw("", link, format="html")
+    # found by a search for the key, but not in the printed index, which a thousand keys would bury
+    found[0][0] += addnodes.index(entries=[("single", entry["key"], anchor, "main", None)])
     return found
 
 

@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from tables import chapter_numbers, row_of, table_of
 
 logger = logging.getLogger(__name__)
-COLUMN, ROW, BOX, HEAD = 112, 44, (44, 28), 44  # of the drawing, in pixels
+COLUMN, ROW, BOX, HEAD = 86, 54, (54, 38), 44  # of the drawing, in pixels
 
 
 class course_table(nodes.General, nodes.Element):
@@ -124,6 +124,7 @@ def _needs(app, docname, _, text):
     env, numbers = app.env, chapter_numbers(app.env)
     labels = env.get_domain("std").labels
     before = {page: [p for p in needs(text[page], page, labels) if p in numbers] for page in numbers}
+    taken = {page: minutes(text[page], page) for page in numbers}
     rows = []
     for page, number in numbers.items():
         links = []
@@ -131,20 +132,20 @@ def _needs(app, docname, _, text):
             name = f"{numbers[other]}. {env.titles[other].astext()}"
             links += [nodes.Text(" · ")] * bool(links) + [_link(app, docname, other, name)]
         here = _link(app, docname, page, f"{number}. {env.titles[page].astext()}")
-        rows.append([[here], links or [nodes.Text("–")], [nodes.Text(str(minutes(text[page], page)))]])
+        rows.append([[here], links or [nodes.Text("–")], [nodes.Text(str(taken[page]))]])
     uri = {page: app.builder.get_relative_uri(docname, page) for page in numbers}
     title = {page: env.titles[page].astext() for page in numbers}
-    drawing = nodes.raw("", draw(numbers, before, uri, title), format="html")
+    drawing = nodes.raw("", draw(numbers, before, uri, title, taken), format="html")
     return [drawing, table_of(["chapter", "builds on", "minutes"], map(row_of, rows), ["course"])]
 
 
-def draw(numbers, before, uri, title):
-    """Return an SVG: a column a part, a box a chapter with its number, a line from each chapter to what it builds on.
+def draw(numbers, before, uri, title, taken):
+    """Return an SVG: a column a part, a box a chapter with number and minutes, a line from each to what it builds on.
 
     Parameters
     ----------
-    numbers, before, uri, title : dict
-        By page: its number, the pages it builds on, its address, its title.
+    numbers, before, uri, title, taken : dict
+        By page: its number, the pages it builds on, its address, its title, its minutes.
     """
     parts = list(dict.fromkeys(page.split("/")[1] for page in numbers))
     place, count = {}, dict.fromkeys(parts, 0)
@@ -170,9 +171,10 @@ def draw(numbers, before, uri, title):
             )
         name = f"{numbers[page]}. {escape(title[page])}"
         boxes.append(
-            f'<a href="{uri[page]}" aria-label="{name}"><title>{name}</title><rect x="{x}" y="{y}" '
-            f'width="{BOX[0]}" height="{BOX[1]}" rx="5"/><text x="{x + BOX[0] / 2}" y="{y + 19}" '
-            f'text-anchor="middle">{numbers[page]}</text></a>'
+            f'<a href="{uri[page]}" aria-label="{name}, {taken[page]} minutes"><title>{name}</title>'
+            f'<rect x="{x}" y="{y}" width="{BOX[0]}" height="{BOX[1]}" rx="5"/>'
+            f'<text x="{x + BOX[0] / 2}" y="{y + 17}" text-anchor="middle">{numbers[page]}</text>'
+            f'<text x="{x + BOX[0] / 2}" y="{y + 31}" class="minutes" text-anchor="middle">{taken[page]} min</text></a>'
         )
     heads = [f'<text x="{k * COLUMN + 4}" y="20" class="part">{part}</text>' for k, part in enumerate(parts)]
     return (
