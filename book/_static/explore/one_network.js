@@ -60,7 +60,7 @@ export default {
     const pick = (x, y) => ({ width: Math.min(Math.floor(x), count - 1), scale: from - Math.min(Math.floor(y), from) });
     return {
       panels: [{
-        name: "best theory in every cell of scale and width, with its error in per cent",
+        name: "best theory in every cell of scale and width, with its error in per cent", square: true,
         x: { label: "width *N*", from: 0, to: count, ticks: widths.map((_, j) => j + 0.5), words: widths.map(String) },
         y: { label: "scale *γ*", from: 0, to: from + 1, ticks: scales.map((_, i) => from - i + 0.5), words: scales.map(String) },
         marks: [
