@@ -75,13 +75,24 @@ def test_a_plain_word_keeps_to_the_parts_that_define_it():
     assert set(definitions.fitting(WORDS, "alignment")) == {"gradient flow", "P-3L"}
 
 
-def test_a_symbol_is_marked_where_a_formula_is_nothing_else():
-    symbols = {"\\Sigma^{yx}": [("row", [("text", "correlation")], "sigma_yx")]}
-    formulas = [nodes.math("", latex) for latex in ("\\Sigma^{yx}=0", "\\Sigma^{ yx}", "\\Sigma^{yx}")]
-    document = page(nodes.paragraph("", "", *formulas))
+def test_a_symbol_is_marked_where_a_formula_is_nothing_else_and_the_text_speaks_of_it():
+    symbols = {
+        "a": [
+            ("strength", [("text", "mode strength "), ("math", "b_1b_2")], "a"),
+            ("node", [("text", "a node")], ""),
+        ],
+        "\\Sigma^{yx}": [("row", [("text", "correlation of both")], "sigma_yx")],
+    }
+    other = nodes.paragraph(
+        "", "", nodes.Text("Let "), nodes.math("", "a"), nodes.Text(" be a number that is large.")
+    )
+    formulas = [nodes.math("", latex) for latex in ("a=0", "\\Sigma^{ yx}", "\\Sigma^{yx}", "a", "a")]
+    spoken = nodes.paragraph("", "", nodes.Text("The correlations and the modes: "), *formulas)
+    document = page(other, spoken)
     found = definitions.mark_symbols(document, symbols, "n.html")
-    assert marked(document) == [("\\Sigma^{ yx}", "n.html#row")]
-    assert found == {"n.html#row": [[("text", "correlation"), ("code", "sigma_yx")]]}
+    assert marked(document) == [("\\Sigma^{ yx}", "n.html#row"), ("a", "n.html#strength")]
+    assert found["n.html#row"] == [[("text", "correlation of both"), ("code", "sigma_yx")]]
+    assert found["n.html#strength"] == [[("text", "mode strength "), ("math", "b_1b_2"), ("code", "a")]]
 
 
 def test_a_chapter_knows_the_symbols_of_its_part_and_of_all_parts():

@@ -21,6 +21,11 @@ from tables import chapter_numbers, parts_of
 GLOSSARY, NOTATION = "book/glossary", "book/notation"
 #: The table whose symbols keep their meaning through the book.
 EVERYWHERE = "All parts"
+#: Beginnings of words that say nothing of what a text is about.
+COMMON = set(
+    "that this from with each over same their them wher when whic into only than then case firs last othe chap "
+    "befo afte".split()
+)
 #: What a word is never marked in.
 APART = (
     nodes.title, nodes.literal, nodes.literal_block, nodes.reference, nodes.math, nodes.math_block, nodes.caption,
@@ -190,16 +195,27 @@ def mark_words(doctree, words, address):
     return {uri: definitions for uri, (_, definitions) in used.items()}
 
 
+def stems(text):
+    """Return what the longer words of a text begin with."""
+    return {word[:4].lower() for word in re.findall(r"[A-Za-z]{4,}", text)} - COMMON
+
+
 def mark_symbols(doctree, symbols, address):
-    """Mark the first formula that is one of the symbols, for each of them, and return the definitions, by address."""
+    """Mark the first formula that is one of the symbols, for each of them, and return the definitions, by address.
+
+    A letter can mean something else for a few lines: a row is taken only where the paragraph shares a word with it.
+    """
     used, seen = {}, set()
     for paragraph in list(doctree.findall(nodes.paragraph)):
         for formula in list(paragraph.findall(nodes.math)):
             symbol = same(formula.astext())
             if symbol not in symbols or symbol in seen or _apart(formula.parent):
                 continue
+            here = stems(paragraph.astext())
+            rows = [row for row in symbols[symbol] if here & stems(" ".join(part for _, part in row[1]))]
+            if not rows:
+                continue
             seen.add(symbol)
-            rows = symbols[symbol]
             uri = f"{address}#{rows[0][0]}"
             used[uri] = [text + ([("code", code)] if code else []) for _, text, code in rows]
             link = nodes.reference("", "", internal=True, refuri=uri, classes=["defined", "symbol"])
