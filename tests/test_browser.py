@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests import chromium
+from tests.barriers import barriers
 from tests.serving import served
 from tests.test_book import CHAPTERS, HTML, PAGES
 
@@ -89,20 +90,109 @@ def test_a_page_does_not_scroll_sideways_at_any_width(browser, site, page):
     tab.close()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_axe_finds_no_serious_barrier_in_the_text(browser, site, page):
-    from axe_playwright_python.sync_playwright import Axe
+@pytest.fixture(scope="module")
+def found(site):
+    """What stands in a reader's way, page by page; looked for once."""
+    addresses = {page: f"{site}/{page}.html" for page in PAGES}
+    typeset = [addresses["book/foundations/one_mode"], addresses["book/convergence/shallow"]]
+    return dict(zip(PAGES, barriers(CHROMIUM, FLAGS, [*addresses.values()], typeset), strict=True))
 
-    tab, _ = open_page(browser, site, page, 1280)
-    # the theme's own frame and the highlighter's colours are not ours; the article is
-    options = {
-        "rules": {"color-contrast": {"enabled": False}, "scrollable-region-focusable": {"enabled": False}}
-    }
-    found = Axe().run(tab, context="article", options=options).response["violations"]
-    serious = [
-        (v["id"], v["nodes"][0]["html"][:160]) for v in found if v["impact"] in ("serious", "critical")
-    ]
-    assert not serious
+
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_no_barrier_on_a_page_in_either_mode_on_a_laptop_or_a_phone(found, page):
+    assert not found[page]
+
+
+#: Watches, from the first moment, by how much of the window what one reads is moved.
+WATCH = """window.moved = 0;
+new PerformanceObserver(list => { for (const entry of list.getEntries()) window.moved += entry.value; })
+  .observe({ type: "layout-shift", buffered: true });"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("page", ["book/foundations/one_mode", "book/convergence/shallow"])
+def test_nothing_jumps_when_mathematics_is_typeset(browser, site, page, width):
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    tab.set_default_timeout(240_000)
+    tab.add_init_script(WATCH)
+    tab.goto(f"{site}/{page}.html")
+    tab.evaluate("MathJax.startup.promise")
+    tab.wait_for_timeout(300)
+    assert tab.evaluate("moved") < 0.01  # 0.1 is what browsers call good
+    tab.close()
+
+
+def test_a_page_can_be_read_and_worked_with_by_keyboard_alone(browser, site):
+    tab, wrong = open_page(browser, site, "book/foundations/one_mode", 1280)
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.textContent") == "Skip to main content"
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("location.hash") == "#main-content"
+    fold = tab.locator("details.hide > summary").first
+    fold.focus()
+    tab.keyboard.press("Enter")
+    assert fold.evaluate("summary => summary.parentElement.open")
+    button = tab.locator(".solution button.toggle-button").first
+    button.focus()
+    tab.keyboard.press("Shift+Tab")
+    tab.keyboard.press("Tab")
+    assert button.evaluate("button => getComputedStyle(button).outlineStyle") == "solid"
+    hidden = button.evaluate(
+        "b => [...b.closest('.solution').children].at(-1).checkVisibility({visibilityProperty: true})"
+    )
+    tab.keyboard.press("Enter")
+    shown = button.evaluate(
+        "b => [...b.closest('.solution').children].at(-1).checkVisibility({visibilityProperty: true})"
+    )
+    assert (hidden, shown) == (False, True)
+    assert tab.locator("mjx-container[tabindex='0']").count() == 0  # formulas are no stops
+    assert not wrong
+    tab.close()
+
+
+def test_what_scrolls_sideways_on_a_phone_is_a_stop_of_the_tab_key_and_nothing_else_is(browser, site):
+    tab, _ = open_page(browser, site, "book/foundations/one_mode", 390)
+    tab.wait_for_timeout(600)
+    stops = tab.evaluate(
+        "[...document.querySelectorAll('.bd-article pre, div.math')].map(box => "
+        "[box.scrollWidth > box.clientWidth + 1, box.tabIndex === 0])"
+    )
+    assert stops and all(scrolls == stop for scrolls, stop in stops)
+    assert any(stop for _, stop in stops)
+    tab.close()
+
+
+def test_nothing_moves_for_a_reader_who_asked_for_stillness(browser, site):
+    tab = browser.new_page(reduced_motion="reduce")
+    tab.goto(f"{site}/book/foundations/one_mode.html")
+    moving = tab.evaluate(
+        "[...document.querySelectorAll('*')].filter(e => getComputedStyle(e).transitionDuration !== '0s').length"
+    )
+    assert moving == 0
+    tab.close()
+
+
+@pytest.mark.parametrize("mode, shown", [("light", "in-light"), ("dark", "in-dark")])
+def test_one_variant_of_a_picture_is_shown_on_a_screen_and_the_light_one_on_paper(browser, site, mode, shown):
+    tab = browser.new_page(color_scheme=mode)
+    tab.goto(f"{site}/book/index.html")
+    pictures = tab.locator("article img.picture")
+    visible = "all => all.filter(p => p.checkVisibility()).map(p => p.classList[1])"
+    half = pictures.count() // 2
+    assert pictures.evaluate_all(visible) == [shown] * half and half > 0
+    tab.emulate_media(media="print")
+    assert pictures.evaluate_all(visible) == ["in-light"] * half
+    tab.close()
+
+
+def test_a_page_without_scripts_has_colours_and_shows_its_formulas(browser, site):
+    tab = browser.new_page(java_script_enabled=False, color_scheme="dark")
+    tab.goto(f"{site}/book/foundations/one_mode.html")
+    ground, text, formula = (
+        tab.locator(place).first.evaluate(f"e => getComputedStyle(e).{what}")
+        for place, what in (("body", "backgroundColor"), ("article p", "color"), ("span.math", "color"))
+    )
+    assert ground == "rgb(255, 255, 255)" and text == formula != ground
     tab.close()
 
 

@@ -22,8 +22,8 @@ NEEDS = {
 }
 #: Scripts and inline scripts that no page needs: code runs in the Try-it boxes and in notebooks.
 DROPPED = ("thebe",)
-#: Style sheets cut to what can match.
-CUT = ("styles/pydata-sphinx-theme.css", "sphinx-design.min.css", "styles/sphinx-book-theme.css", "mystnb.")
+#: Style sheets of our own; all others are cut to what can match.
+OURS = ("book.css", "explore.css", "icons.css")
 #: First words of a style sheet that has been cut.
 MARK = '@charset "UTF-8";/* cut to what the pages use */'
 #: A page without scripts says ``auto``; it gets the light colours.
@@ -152,16 +152,15 @@ def _finish(app, error):
             words |= set(re.findall(r"[\w-]+", script.read_text("utf-8")))
     for sheet in static.rglob("*.css"):
         name = sheet.relative_to(static).as_posix()
-        if name.startswith(CUT):
+        if name not in OURS and "mathjax" not in sheet.parts and "vendor" not in sheet.parts:
             sheet.write_text(
                 MARK + cut(_original(app, name).replace(BARE, BARE_OR_AUTO), words), encoding="utf-8"
             )
     library = _original(app, "scripts/fontawesome.js")
     (static / "icons.css").write_text(icons(shown | {"xmark"}, library), encoding="utf-8")
     _leave_out(static)
-    named = set(re.findall(r"\b[0-9a-f]{16}-(?:light|dark)\.png", pages))
-    for picture in out.glob("_images/*-*.png"):  # of an earlier build
-        if re.fullmatch(r"[0-9a-f]{16}-(light|dark)\.png", picture.name) and picture.name not in named:
+    for picture in out.glob("_images/*"):  # of an earlier build
+        if picture.name not in pages:
             picture.unlink()
 
 
@@ -180,6 +179,7 @@ def _leave_out(static):
         static / "scripts" / "fontawesome.js",
         static / "vendor" / "fontawesome",
         static / "webpack-macros.html",
+        static / "locales",
     ]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for path in static.rglob("*.map"):

@@ -1,7 +1,7 @@
 """Put plotly's script, from the installed package, at ``vendor/plotly.min.js``: no page asks another host for it.
 
-Pages with an interactive figure load it themselves (:func:`gdln.plotting.interactive`), others do not. Two flaws of
-the pages as Sphinx writes them, which a browser or a screen reader stumbles over, are mended here too.
+Pages with an interactive figure load it themselves (:func:`gdln.plotting.interactive`), others do not. Flaws of the
+pages as Sphinx writes them, which a browser or a screen reader stumbles over, are mended here too.
 """
 
 import os
@@ -41,8 +41,21 @@ def _name_list_items(app, pagename, templatename, context, doctree):
         context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
+def _name_folds(app, pagename, templatename, context, doctree):
+    """The sidebar's folds are a bare arrow: say what it opens."""
+    tree = context.get("generate_toctree_html")
+    if tree is not None:
+        context["generate_toctree_html"] = lambda *arguments, **options: str(
+            tree(*arguments, **options)
+        ).replace(
+            '<span class="toctree-toggle" role="presentation">',
+            '<span class="sr-only">Pages of this section</span><span class="toctree-toggle">',
+        )
+
+
 def setup(app):
     """Register the hooks."""
+    app.connect("html-page-context", _name_folds, priority=900)
     app.connect("html-page-context", _say_once, priority=900)
     app.connect("html-page-context", _name_list_items)
     app.connect("config-inited", _announce_book)

@@ -1,0 +1,75 @@
+"""What axe-core finds on built pages: all rules at every width, and the contrast of all text in the other mode too.
+
+A formula that is typeset is a hundred elements of one colour, and most of the time would go to them: the pages named as
+``typeset`` are looked at as they are, on all others formulas stay as they are written, in the same place and colour.
+"""
+
+import asyncio
+import contextlib
+import threading
+from pathlib import Path
+
+import axe_playwright_python
+
+#: A laptop and a phone.
+WIDTHS = (1280, 390)
+#: Pages looked at at the same time.
+TOGETHER = 2
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+RUN = """rules => axe.run({resultTypes: ["violations"], selectors: false, ...(rules && {runOnly: rules})}).then(found =>
+  found.violations.flatMap(rule => rule.nodes.map(node =>
+    `${rule.id}: ${([...node.any, ...node.all, ...node.none][0] || {}).message}: ${node.html.slice(0, 160)}`)))"""
+
+SEEN = """() => ![...document.querySelectorAll("pre, div.math, div.cell_output")].some(box =>
+  box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX) && box.tabIndex)"""
+
+
+async def _examine(context, address, typeset, gate):
+    from playwright.async_api import TimeoutError
+
+    async with gate:
+        tab = await context.new_page()
+        tab.set_default_timeout(240_000)
+        if not typeset:
+            await tab.route("**/mathjax/**", lambda route: route.abort())
+        await tab.goto(address)
+        if typeset:
+            await tab.evaluate("window.MathJax && MathJax.startup.promise")
+        else:
+            await tab.evaluate("document.documentElement.classList.remove('scripted')")
+        await tab.evaluate(f"{AXE.read_text(encoding='utf-8')};0")
+        found = []
+        for width in WIDTHS:
+            await tab.set_viewport_size({"width": width, "height": 900})
+            with contextlib.suppress(TimeoutError):  # until the page has seen what scrolls at this width
+                await tab.wait_for_function(SEEN, timeout=20_000)
+            for mode, rules in (("light", None), ("dark", ["color-contrast"])):
+                await tab.evaluate("mode => { document.documentElement.dataset.theme = mode }", mode)
+                found += [f"{width} {mode} {fault}" for fault in await tab.evaluate(RUN, rules)]
+        await tab.close()
+        return found
+
+
+async def _all(executable, flags, addresses, typeset):
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=flags)
+        context = await browser.new_context(reduced_motion="reduce")
+        gate = asyncio.Semaphore(TOGETHER)
+        return await asyncio.gather(
+            *(_examine(context, address, address in typeset, gate) for address in addresses)
+        )
+
+
+def barriers(executable, flags, addresses, typeset=()):
+    """Return what axe-core finds at each address, in a browser of its own."""
+    found = []
+    # in a thread: the tests' own browser has this one's event loop
+    thread = threading.Thread(
+        target=lambda: found.extend(asyncio.run(_all(executable, flags, addresses, typeset)))
+    )
+    thread.start()
+    thread.join()
+    assert len(found) == len(addresses), "the browser stopped"
+    return found
