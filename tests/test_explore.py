@@ -191,7 +191,7 @@ def test_keys_alone_move_every_slider_and_every_point(browser, site, name):
     tab.close()
 
 
-def test_a_start_is_dragged_by_the_mouse_and_by_a_finger_that_is_on_it(browser, site):
+def test_a_start_is_dragged_or_set_by_mouse_and_finger_and_stays_where_a_finger_scrolls(browser, site):
     def moved(tab, act):
         handle, before = (
             tab.locator(".handle").bounding_box(),
@@ -213,7 +213,19 @@ def test_a_start_is_dragged_by_the_mouse_and_by_a_finger_that_is_on_it(browser, 
     assert tab.evaluate("document.activeElement.getAttribute('class')") == "handle"
     assert moved(tab, lambda x, y: tab.mouse.click(x + 70, y + 20))
     assert moved(tab, lambda x, y: tab.touchscreen.tap(x + 20, y))
-    assert not moved(tab, lambda x, y: tab.touchscreen.tap(x + 90, y + 60))
+    assert moved(tab, lambda x, y: tab.touchscreen.tap(x - 90, y + 60))
+
+    def scroll(x, y):
+        fingers = tab.context.new_cdp_session(tab)
+        for name, shift in (
+            ("touchStart", 0),
+            *(("touchMove", 8 * k) for k in range(1, 12)),
+            ("touchEnd", None),
+        ):
+            points = [] if shift is None else [{"x": x + 90, "y": y - shift}]
+            fingers.send("Input.dispatchTouchEvent", {"type": name, "touchPoints": points})
+
+    assert not moved(tab, scroll)
     assert not wrong
     tab.close()
 

@@ -66,7 +66,7 @@ export default {
         marks: [
           ...names.flatMap((theory, k) => (won(theory).length ? [{ dots: [won(theory).map((c) => c.x), won(theory).map((c) => c.y + 0.18)], color: k, shape: SHAPES[k], name: WORDS[theory] }] : [])),
           ...cells.map((cell) => ({ text: [cell.x, cell.y - 0.36, String(Math.round(100 * cell.found[1]))] })),
-          { handle: [width + 0.8, from - scale + 0.5], name: "network", step: [1, 1], says: `scale ${number(gamma)}, width ${widths[width]}`, move: pick, anywhere: true },
+          { handle: [width + 0.8, from - scale + 0.5], name: "network", step: [1, 1], says: `scale ${number(gamma)}, width ${widths[width]}`, move: pick },
         ],
       }, {
         name: "loss of the chosen network and of its predictions against time", x: { label: "time *t*", from: 3e-3, to: 10, log: true }, y: { label: "reducible loss", from: 1e-3, to: 2, log: true },

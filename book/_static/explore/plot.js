@@ -108,6 +108,7 @@ export class Panel {
     this.handles = [];
     place.append(this.box);
     this.svg.addEventListener("pointerdown", (event) => this.grab(event));
+    this.svg.addEventListener("click", (event) => this.pick(event)); // a tap, too, but not a finger that scrolls
   }
 
   draw(panel) {
@@ -164,20 +165,34 @@ export class Panel {
     this.change(mark.move(next(this.panel.x, x, sx, way[0]), next(this.panel.y, y, sy, way[1])));
   }
 
+  // Where a pointer is, and the number of the point nearest to it.
+  aim(event) {
+    const box = this.svg.getBoundingClientRect(), at = [event.clientX - box.left, event.clientY - box.top];
+    const far = this.marks.map(({ handle }) => Math.hypot(at[0] - this.x.to(handle[0]), at[1] - this.y.to(handle[1])));
+    const nearest = far.indexOf(Math.min(...far));
+    return { at, nearest, far: far[nearest] };
+  }
+
+  follow(i, [px, py]) {
+    this.handles[i].focus({ preventScroll: true });
+    this.change(this.marks[i].move(this.x.back(px), this.y.back(py)));
+  }
+
+  pick(event) {
+    if (!this.marks?.length) return;
+    const { at, nearest } = this.aim(event);
+    this.follow(nearest, at);
+  }
+
   grab(event) {
     if (!this.marks?.length || event.button) return;
-    const at = (e) => { const box = this.svg.getBoundingClientRect(); return [e.clientX - box.left, e.clientY - box.top]; };
-    const far = ([px, py], mark) => Math.hypot(px - this.x.to(mark.handle[0]), py - this.y.to(mark.handle[1]));
-    const start = at(event), i = this.marks.map((mark) => far(start, mark)).reduce((best, d, k, all) => (d < all[best] ? k : best), 0);
-    if (far(start, this.marks[i]) > (event.pointerType === "touch" ? 30 : Infinity)) return; // a finger that scrolls
+    const { at, nearest, far } = this.aim(event);
+    if (event.pointerType === "touch" && far > 30) return;
     event.preventDefault();
-    this.handles[i].focus({ preventScroll: true });
-    const drag = (e) => { const [px, py] = at(e); this.change(this.marks[i].move(this.x.back(px), this.y.back(py))); };
-    const end = () => { this.svg.removeEventListener("pointermove", drag); this.svg.removeEventListener("pointerup", end); this.svg.removeEventListener("pointercancel", end); };
+    const drag = (e) => this.follow(nearest, this.aim(e).at);
+    const end = () => ["pointermove", "pointerup", "pointercancel"].forEach((name, k) => this.svg.removeEventListener(name, k ? end : drag));
     this.svg.setPointerCapture(event.pointerId);
-    this.svg.addEventListener("pointermove", drag);
-    this.svg.addEventListener("pointerup", end);
-    this.svg.addEventListener("pointercancel", end);
-    drag(event);
+    ["pointermove", "pointerup", "pointercancel"].forEach((name, k) => this.svg.addEventListener(name, k ? end : drag));
+    this.follow(nearest, at);
   }
 }
