@@ -23,7 +23,7 @@ GLOSSARY, NOTATION = "book/glossary", "book/notation"
 EVERYWHERE = "All parts"
 #: Beginnings of words that say nothing of what a text is about.
 COMMON = set(
-    "that this from with each over same their them wher when whic into only than then case firs last othe chap "
+    "that this from with each over same their them wher when whic into only than then case line firs seco last othe "
     "befo afte".split()
 )
 #: What a word is never marked in.
@@ -43,6 +43,23 @@ def parts_of_text(nodes_found):
             elif not isinstance(leaf.parent, nodes.math):
                 found.append(("text", leaf.astext()))
     return found
+
+
+def plain_text(parts):
+    """Return the text of a definition without its formulas."""
+    return "".join(part for kind, part in parts if kind == "text")
+
+
+def sentence(paragraph, formula):
+    """Return the text, formulas left out, of the sentence of a paragraph in which a formula stands."""
+    before, after, reached = "", "", False
+    for leaf in paragraph.findall(lambda n: isinstance(n, (nodes.Text, nodes.math))):
+        if leaf is formula:
+            reached = True
+        elif isinstance(leaf, nodes.Text) and not isinstance(leaf.parent, nodes.math):
+            before, after = (before, after + leaf.astext()) if reached else (before + leaf.astext(), after)
+    end = r"[.?!]\s"
+    return re.split(end, before)[-1] + " " + re.split(end, after)[0]
 
 
 def same(latex):
@@ -101,8 +118,16 @@ def symbols_of(doctree):
                 row["ids"].append(anchor)
                 doctree.ids[anchor] = row
                 text, code = parts_of_text(row[1].children), row[3].astext() if len(row) > 3 else ""
+                names = []  # a row of several symbols says of which, for it lists their meanings in that order
+                for symbol in symbols if len(symbols) > 1 else ():
+                    names += [
+                        ("math", symbol),
+                        ("text", ": " if len(names) == 2 * len(symbols) - 2 else ", "),
+                    ]
                 for symbol in symbols:
-                    found.setdefault(head, {}).setdefault(same(symbol), []).append((anchor, text, code))
+                    found.setdefault(head, {}).setdefault(same(symbol), []).append(
+                        (anchor, text, code, names)
+                    )
     return found
 
 
@@ -117,8 +142,8 @@ def _read(app, doctree):
         for symbols in env.gdln_symbols.values():
             for symbol, rows in symbols.items():
                 if letter := greek(symbol):
-                    for anchor, text, _ in rows:
-                        meaning = "".join(part for kind, part in text if kind == "text").strip(" ,")
+                    for anchor, text, _, _ in rows:
+                        meaning = plain_text(text).strip(" ,")
                         entry = ("single", f"{letter[1]}; {letter[0]}, {meaning}", anchor, "", None)
                         index.append(entry)
 
@@ -203,7 +228,7 @@ def stems(text):
 def mark_symbols(doctree, symbols, address):
     """Mark the first formula that is one of the symbols, for each of them, and return the definitions, by address.
 
-    A letter can mean something else for a few lines: a row is taken only where the paragraph shares a word with it.
+    A letter can mean something else for a few lines: a row is taken only where the sentence shares a word with it.
     """
     used, seen = {}, set()
     for paragraph in list(doctree.findall(nodes.paragraph)):
@@ -211,13 +236,13 @@ def mark_symbols(doctree, symbols, address):
             symbol = same(formula.astext())
             if symbol not in symbols or symbol in seen or _apart(formula.parent):
                 continue
-            here = stems(paragraph.astext())
-            rows = [row for row in symbols[symbol] if here & stems(" ".join(part for _, part in row[1]))]
+            here = stems(sentence(paragraph, formula))
+            rows = [row for row in symbols[symbol] if here & stems(plain_text(row[1]))]
             if not rows:
                 continue
             seen.add(symbol)
             uri = f"{address}#{rows[0][0]}"
-            used[uri] = [text + ([("code", code)] if code else []) for _, text, code in rows]
+            used[uri] = [names + text + ([("code", code)] if code else []) for _, text, code, names in rows]
             link = nodes.reference("", "", internal=True, refuri=uri, classes=["defined", "symbol"])
             formula.replace_self(link)
             link += formula
@@ -262,4 +287,4 @@ def setup(app):
     app.connect("env-updated", _outdated)
     app.connect("doctree-resolved", _resolve, priority=800)
     app.connect("html-page-context", _send)
-    return {"version": "1", "env_version": 3, "parallel_read_safe": False, "parallel_write_safe": False}
+    return {"version": "1", "env_version": 4, "parallel_read_safe": False, "parallel_write_safe": False}
