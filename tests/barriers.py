@@ -20,7 +20,7 @@ RUN = """rules => axe.run({resultTypes: ["violations"], selectors: false, ...(ru
   found.violations.flatMap(rule => rule.nodes.map(node =>
     `${rule.id}: ${([...node.any, ...node.all, ...node.none][0] || {}).message}: ${node.html.slice(0, 160)}`)))"""
 
-SEEN = """() => ![...document.querySelectorAll("pre, div.math, div.cell_output")].some(box =>
+SEEN = """() => ![...document.querySelectorAll("pre, table, div.math, div.cell_output, dl.py p")].some(box =>
   box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX) && box.tabIndex)"""
 
 

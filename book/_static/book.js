@@ -1,6 +1,6 @@
 /* What scrolls sideways can be reached, and scrolled, by keyboard; it is left out of the path where it fits. */
 (() => {
-  const wide = "div.math, .bd-article pre, .bd-article table, div.cell_output, .pst-scrollable-table-container, .ledger-scroll, .chapter-map";
+  const wide = "div.math, .bd-article pre, .bd-article table, div.cell_output, .pst-scrollable-table-container, .ledger-scroll, .chapter-map, dl.py p";
   const reach = () => {
     for (const box of document.querySelectorAll(wide)) {
       const scrolls = box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
