@@ -21,7 +21,7 @@ from sphinx_exercise.nodes import (
 from sphinx_proof.nodes import NODE_TYPES, proof_node
 
 #: Pages that are looked things up in, not read, by the beginning of their names.
-ON_THE_WEB = ("book/ledger", "book/api", "book/execution", "book/run")
+ON_THE_WEB = ("book/ledger", "book/api", "book/execution", "book/run", "book/finding", "book/lists")
 STATEMENTS = tuple(NODE_TYPES.values())
 
 
@@ -197,8 +197,15 @@ def references(app, tree):
         node.replace_self(latex(rf"\hyperref[exercise:{name}]{{Exercise {shown}}}"))
     for node in list(tree.findall(nodes.reference)):
         target = node.get("refuri", "").lstrip("%")
-        if node.get("internal") and target.startswith(ON_THE_WEB) and "#" in target:
+        docname, _, name = target.partition("#")
+        if not node.get("internal") or not name:
+            continue
+        if target.startswith(ON_THE_WEB) or name.startswith("explore-"):  # what moves is not on paper
             node.replace_self(node.children)
+        elif name.startswith("equation-"):  # a link of our own, where Sphinx's carry the label of LaTeX
+            shown = "".join(child.astext() for child in node.children)
+            label = f"equation:{docname}:{name.removeprefix('equation-')}"
+            node.replace_self(latex(rf"\hyperref[\detokenize{{{label}}}]{{{escape(shown, 'xelatex')}}}"))
 
 
 def append_solutions(app, tree, solutions):
