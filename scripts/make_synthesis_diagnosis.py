@@ -37,7 +37,7 @@ RICH = [
 ]
 WIDTHS = [32, 128, 512]
 POWERS = {"ntk": (1.0, 0.0), "intermediate": (2.0, -0.25), "mean_field": (2.0, -0.5)}
-#: Bayesian cases: units, samples, size of the labels, step, what they are.
+#: Bayesian cases: units, samples, size of the labels, step.
 CHAINS = {"renormalised": (8, 40, 2.0, 0.005), "gaussian_process": (200, 10, 1.0, 0.02)}
 #: Temperature, and the length of a chain in times that the prior takes to forget.
 TEMPERATURE, LENGTH = 0.2, 40

@@ -25,7 +25,8 @@ class Thresholds:
     cosine : float
         What the alignment of every layer should exceed in a lazy network.
     mean_field, kernel : float
-        Exponents of the kernel's movement in the width: above the first mean field, below the second the kernel regime.
+        Exponents of the kernel's movement in the width: above the first mean field, below the second the kernel regime;
+        half-way between the 0, -1/2 and -1 of theory.
     """
 
     drift: float = 0.5
@@ -37,8 +38,8 @@ class Thresholds:
     rich_movement: float = 0.5
     rich_gap: float = 0.2
     cosine: float = 0.95
-    mean_field: float = -0.35
-    kernel: float = -0.9
+    mean_field: float = -0.25
+    kernel: float = -0.75
 
     def __post_init__(self):
         for name in vars(self):
@@ -174,7 +175,7 @@ def _posterior(m, t):
     ]
     if m["process"] is None or m["readout_scale"] is None:
         return _verdict("posterior", reasons)
-    far = max(abs(m["process"]), abs(m["readout_scale"] - 1))
+    far = max(m["process"], abs(m["readout_scale"] - 1))  # a negative distance is noise around zero
     near = far < t.process
     reasons.append(
         f"distance from the NNGP {m['process']:.2g}, read-out scale {m['readout_scale']:.3g}: "
