@@ -117,7 +117,8 @@ def diagnose(
         missing["width_exponent"] = "needs other widths, trained in the same way"
     probes = X[_spread(len(X), n_probe)]
     before, after = (kernels_of.feature_kernels(m, probes) for m in (first, last))
-    both = ((name, before[name], after[name]) for name in before if name in after)
+    learning = {name.rpartition(".")[0] for name in network.names}  # copies that stand still say nothing
+    both = ((name, before[name], after[name]) for name in before if name in after and name in learning)
     features = {name: kernels_of.movement(_numpy(a), _numpy(b)) for name, a, b in both if bool(a.any())}
     balance = [layers.imbalance(m) for m in (first, last)]
     course = _course(run, found, missing)

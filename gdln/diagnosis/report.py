@@ -179,6 +179,7 @@ class Diagnosis:
         right.set(xlabel=f"time ({self.facts['time_unit']})", ylabel="loss, strength", ylim=(-0.1, 1.3))
         if len(time) > 3 and time[-1] > 0:
             right.set_xscale("symlog", linthresh=max(time[1], 1e-12))
+            right.set_xlim(left=0)
         right.legend(fontsize=8)
         return figure
 
@@ -188,7 +189,10 @@ class Diagnosis:
             ("kernel", self.measures.get("movement"), t.lazy_movement, t.rich_movement),
             ("trained\ngap", self.measures.get("trained_gap"), t.lazy_gap, t.rich_gap),
             ("weight\ngap", self.measures.get("weight_gap"), t.lazy_gap, t.rich_gap),
-            *((name, value, None, None) for name, value in list(self.features.items())[1:][-2:]),
+            *(
+                (f"input of\n{name[-9:]}", value, None, None)
+                for name, value in list(self.features.items())[1:][-2:]
+            ),
         ]
         bars = [bar for bar in bars if bar[1] is not None]
         for x, (_, value, low, high) in enumerate(bars):
@@ -196,7 +200,7 @@ class Diagnosis:
             if low is not None:
                 ax.plot([x, x], [low, high], color=colours[1], lw=5, alpha=0.35, solid_capstyle="butt")
         ax.set(yscale="log", ylabel="distance from the start (bars: crossover)", xlim=(-0.5, len(bars) - 0.5))
-        ax.set_xticks(range(len(bars)), [bar[0] for bar in bars], fontsize=9)
+        ax.set_xticks(range(len(bars)), [bar[0] for bar in bars], fontsize=8)
 
     def to_html(self):
         """A page that stands alone: report, table and figure, no script and nothing from elsewhere.
