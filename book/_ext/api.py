@@ -36,7 +36,7 @@ def modules_of(package):
     The library itself has those modules that are no packages.
     """
     found = importlib.import_module(package)
-    names = sorted(m.name for m in pkgutil.iter_modules(found.__path__) if not m.ispkg)
+    names = sorted(m.name for m in pkgutil.iter_modules(found.__path__) if not (m.ispkg or m.name[0] == "_"))
     words = re.findall(r"``(\w+)``", found.__doc__ or "")
     order = {name: words.index(name) if name in words else len(words) for name in names}
     return [f"{package}.{name}" for name in sorted(names, key=order.get)]
