@@ -96,6 +96,7 @@ def test_the_extras_are_those_of_the_package_and_no_other_is_needed():
         {names.get(name, name) for name in core}
         | set(optional.EXTRAS)
         | {"torch", "gdln", "IPython", "distributed"}
+        | {"matplotlib_inline"}  # the backend of notebooks, imported only where it draws
     )
     for path in FILES.values():
         for node in ast.walk(ast.parse(path.read_text())):
