@@ -49,6 +49,8 @@ def _read(app, doctree):
     env = app.env
     kept(env, "gdln_theorems")[env.docname] = theorems_of(doctree)
     kept(env, "gdln_figures")[env.docname] = figures_of(doctree)
+    if any(True for _ in doctree.findall(listing)):  # formulas come later, and MathJax must come with them
+        env.get_domain("math").data["has_equations"][env.docname] = True
 
 
 def _purge(app, env, docname):
@@ -127,4 +129,4 @@ def setup(app):
     app.connect("env-purge-doc", _purge)
     app.connect("env-get-outdated", _outdated)
     app.connect("doctree-resolved", _resolve)
-    return {"version": "1", "env_version": 1, "parallel_read_safe": False}
+    return {"version": "1", "env_version": 2, "parallel_read_safe": False}
