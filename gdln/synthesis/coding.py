@@ -152,9 +152,9 @@ def solve_linear_code(K0, Y, temperature, sigma2, rtol=1e-12):
 
     Notes
     -----
-    Derived in chapter "Codes". Given :math:`Q_T=A\,u^\top K_0u\,A` the first equation is solved by the closed form with
-    :math:`Q_T` for :math:`Q`; :math:`Q_T` changes by less than the square of a change of :math:`A`, so the alternation
-    settles.
+    Derived in chapter "Analog, redundant and sparse codes". Given :math:`Q_T=A\,u^\top K_0u\,A` the first equation is
+    solved by the closed form with :math:`Q_T` for :math:`Q`. A change of :math:`A` by a factor changes :math:`Q_T` by
+    less than the square of the factor, and :math:`A` answers by less than the root of that, so the alternation settles.
 
     Examples
     --------
@@ -327,7 +327,7 @@ def unit_law(a, phi, fields, sigma2):
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, or all predicted means vanish.
+        If shapes do not fit, all predicted means vanish, or nothing is left of the readouts but a constant.
     """
     a, phi = _neurons(a, phi)
     fields = checks.array("fields", fields, shape=(phi.shape[1], a.shape[1]))
@@ -336,6 +336,13 @@ def unit_law(a, phi, fields, sigma2):
     size = np.square(mean).sum()
     checks.need(size > 0, "fields", "fields that reach the neurons", fields)
     left = a - mean
+    # what subtraction leaves of equal numbers is rounding
+    checks.need(
+        np.ptp(left) > 1e-12 * np.abs(a).max(),
+        "a",
+        "readouts that differ from their means by more than one number",
+        a,
+    )
     return UnitLaw(
         float((a * mean).sum() / size), float(np.square(left).mean() / sigma2), _kurtosis(left.ravel())
     )
@@ -366,6 +373,7 @@ def code_statistics(a, phi, labels):
     a, phi = _neurons(a, phi)
     labels = checks.array("labels", labels, shape=(phi.shape[1],), dtype=int, least=0)
     checks.need(len(a) > 1 and (np.ptp(a, axis=0) > 0).all(), "a", "readouts that differ between neurons", a)
+    checks.need((np.ptp(phi, axis=1) > 0).any(), "phi", "activities that differ between samples", phi)
     s = np.linalg.norm(a, axis=1) * np.sqrt(np.square(phi).mean(axis=1))
     ranked = np.cumsum(np.sort(s)[::-1]) / s.sum()
     made = np.cumsum(np.sort(own_outputs(a, phi, labels))[::-1])

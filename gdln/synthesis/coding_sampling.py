@@ -11,7 +11,7 @@ import numpy as np
 from gdln import checks
 from gdln.synthesis.coding import ACTIVATIONS
 
-#: Factors of the output, of its noise, and of both together in the energy, by the width.
+#: How output and likelihood scale with the width.
 SCALINGS = ("mean_field", "ntk")
 
 
@@ -85,7 +85,7 @@ def sample_codes(
     Returns
     -------
     chain : CodeChain
-        Last sample and averages.
+        Samples and averages of the second half.
 
     Raises
     ------

@@ -72,6 +72,8 @@ def simulate_linear(features, y, n_steps, rng, *, lr=0.02, gain=0.1, record_ever
     ------
     TypeError, ValueError
         If an argument is of the wrong kind or shapes do not fit.
+    gdln.checks.Diverged
+        If the gradient vanishes, as it does for features of zero, or is not finite.
     """
     features, y = _task(features, y)
     options = _options(n_steps, lr, record_every)
@@ -114,6 +116,8 @@ def simulate_private(features, y, n_steps, rng, *, widths=(), lr=0.02, gain=0.1,
     ------
     TypeError, ValueError
         If an argument is of the wrong kind or shapes do not fit.
+    gdln.checks.Diverged
+        If the gradient vanishes, as it does for features of zero, or is not finite.
     """
     features, y = _task(features, y)
     options = _options(n_steps, lr, record_every)
@@ -174,6 +178,8 @@ def simulate_shared(gates, X, y, n_steps, rng, *, width, lr=0.02, gain=0.1, reco
     ------
     TypeError, ValueError
         If an argument is of the wrong kind or shapes do not fit.
+    gdln.checks.Diverged
+        If the gradient vanishes, as it does for features of zero, or is not finite.
     """
     X = checks.array("X", X, shape=("n_samples", "n_inputs"))
     gates = checks.array("gates", gates, shape=(len(X), "n_gates"))
@@ -232,8 +238,13 @@ def _descend(weights, outputs, gradients, coefficients, y, n_steps, lr, record_e
         sharpness = np.exp(min(depth * log_norm, LARGEST_EXPONENT))
         share = np.exp(-sharpness * (margins - margins.min()))
         slopes = gradients(weights, between, y * share / share.sum())
+        steepness = _norm(slopes)
+        if not 0 < steepness < np.inf:
+            raise checks.Diverged(
+                f"the gradient has no direction at step {step}: its length is {steepness:.3g}", step=step
+            )
         # shrinking like the root of the number of steps lets the oscillation between samples of equal margin die out
-        length = lr / np.sqrt(1 + step / 100) / _norm(slopes)
+        length = lr / np.sqrt(1 + step / 100) / steepness
         weights = [w + length * slope for w, slope in zip(weights, slopes, strict=True)]
         size = _norm(weights)
         log_norm, weights = log_norm + np.log(size), [w / size for w in weights]

@@ -188,7 +188,7 @@ def l2_margin(features, y):
 def group_margin(features, y, *, tolerance=1e-5, max_steps=2000, smoothing=True):
     r"""Smallest :math:`\sum_h\|\beta_h\|` at which all margins are one: units with private gates.
 
-    Since :math:`\|b\|=\min_{\eta>0}\frac12(\|b\|^2/\eta+\eta)`, the problem is a hard-margin machine with the kernel
+    Since :math:`\|b\|=\inf_{\eta>0}\frac12(\|b\|^2/\eta+\eta)`, the problem is a hard-margin machine with the kernel
     :math:`\sum_h\eta_h\varphi_h\cdot\varphi_h'` at given weights, and :math:`\eta_h=\|\beta_h\|` at given
     coefficients. The two steps alternate; the dual problem, :math:`\max\sum\alpha` with all :math:`\|S_h\|\le1`, gives
     the bound.
@@ -225,7 +225,7 @@ def group_margin(features, y, *, tolerance=1e-5, max_steps=2000, smoothing=True)
 def nuclear_margin(gates, X, y, *, tolerance=1e-3, max_steps=2000, smoothing=True):
     r"""Smallest :math:`\|\beta\|_*` at which all :math:`y_\mu\,g(x_\mu)^\top\beta x_\mu\ge1`: units that share gates.
 
-    Since :math:`\|\beta\|_*=\min_{U\succ0}\frac12\mathrm{tr}(\beta^\top U^{-1}\beta+U)`, the problem is a hard-margin
+    Since :math:`\|\beta\|_*=\inf_{U\succ0}\frac12\mathrm{tr}(\beta^\top U^{-1}\beta+U)`, the problem is a hard-margin
     machine with the kernel :math:`g^\top Ug'\,x\cdot x'` at given :math:`U`, and
     :math:`U=(\beta\beta^\top)^{1/2}` at given coefficients. The dual problem asks for a largest singular value of
     :math:`S` of at most one. Without smoothing the steps can come to rest above the optimum: :math:`U` loses a

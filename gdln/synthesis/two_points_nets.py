@@ -4,11 +4,11 @@ against them."""
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.special import expit
 
 from gdln import checks
 from gdln.activations import LEAK, named
+from gdln.integration import integrate
 
 
 def _leaky(u):
@@ -181,7 +181,7 @@ def simulate_one_unit(a, b, target, d_x, eta_h, eta_y, times):
     eta_h, eta_y : float
         Rates of input and output weights; one half is gradient flow on half the mean squared error.
     times : array_like, shape (n_times,)
-        Times, increasing from the start.
+        Times, not decreasing; the first is that of the start.
 
     Returns
     -------
@@ -205,10 +205,7 @@ def simulate_one_unit(a, b, target, d_x, eta_h, eta_y, times):
         left = target - weights[0] * weights[1:]
         return np.append(eta_h * d_x * weights[1:] @ left, eta_y * weights[0] * left) / 2
 
-    path = solve_ivp(slope, (times[0], times[-1]), [a, *b], "RK45", t_eval=times, rtol=1e-9, atol=1e-12)
-    if not path.success:
-        raise checks.Diverged(f"the weights diverged: {path.message}", time=float(times[-1]))
-    a, b = path.y[0], path.y[1:]
+    a, *b = integrate(slope, [a, *b], times).T
     outputs = a * b
     error = outputs - target[:, None]
     y, w, left = (np.sum(pair, axis=0) for pair in (outputs**2, outputs * error, error**2))

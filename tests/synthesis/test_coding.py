@@ -191,3 +191,18 @@ def test_persistence_is_the_correlation_over_neurons():
     assert coding.persistence(a, 2 * a + 1) == pytest.approx(1)
     assert abs(coding.persistence(a, b)) < 0.02
     assert coding.persistence(a, a + b) == pytest.approx(np.sqrt(0.5), abs=0.02)
+
+
+def test_statistics_name_the_argument_in_which_nothing_differs():
+    rng = np.random.default_rng(0)
+    a, labels = rng.standard_normal((5, 2)), [0, 1, 0, 1]
+    for phi in (np.zeros((5, 4)), np.ones((5, 4)), rng.standard_normal((5, 1)) * np.ones(4)):
+        with pytest.raises(ValueError, match="^phi needs activities that differ between samples"):
+            coding.code_statistics(a, phi, labels)
+
+
+def test_readouts_that_are_their_means_have_no_law():
+    phi, fields = np.random.default_rng(0).standard_normal((3, 6)), np.ones((6, 2))
+    for a in (phi @ fields, phi @ fields + 1):
+        with pytest.raises(ValueError, match="^a needs readouts that differ from their means"):
+            coding.unit_law(a, phi, fields, 1.0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gdln import checks
 from gdln.synthesis import margin_descent as descent
 
 
@@ -117,3 +118,20 @@ def test_other_labels_are_refused():
         descent.simulate_linear(features, 2 * y, 5, rng)
     with pytest.raises(ValueError, match="widths"):
         descent.simulate_private(features, y, 5, rng, widths=(0,))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-300])
+def test_a_gradient_that_vanishes_ends_the_run_at_its_step(scale):
+    features, y, rng = task()
+    gates, X = features[0], features[1]
+    for run in (
+        lambda: descent.simulate_linear(scale * features, y, 5, rng),
+        lambda: descent.simulate_private(scale * features, y, 5, rng, widths=(2,)),
+        lambda: descent.simulate_shared(scale * gates, X, y, 5, rng, width=2),
+    ):
+        with (
+            np.errstate(divide="raise", invalid="raise"),
+            pytest.raises(checks.Diverged, match="gradient") as report,
+        ):
+            run()
+        assert report.value.step == 0

@@ -186,3 +186,9 @@ def test_hidden_states_that_meet_and_rates_that_are_too_large_are_reported(start
     with pytest.raises(checks.Diverged, match="pair diverged before t=100") as caught:
         pairs.solve_pair(*start, 1.0, 0.25, *rates, [0.0, 100.0])
     assert caught.value.time == 100
+
+
+@pytest.mark.parametrize("times", [[0.0], [5.0], [2.0, 2.0]])
+def test_at_the_first_time_the_pair_is_where_it_starts(times):
+    path = pairs.solve_pair(0.3, 0.1, 0.02, 1.0, 0.5, 0.7, 1.3, times)
+    np.testing.assert_allclose([path.h, path.y, path.w], np.outer([0.3, 0.1, 0.02], np.ones(len(times))))

@@ -137,3 +137,12 @@ def test_the_networks_of_the_chapter_take_a_step_downhill(settings):
         [[-1.0], [0.0]], [[0.6], [1.3]], 20, n_steps=1, rng=np.random.default_rng(0), **settings
     )
     assert path.loss[1] < path.loss[0]
+
+
+@pytest.mark.parametrize("times", [[0.0], [5.0], [0.0, 0.0, 1.0, 1.0]])
+def test_one_hidden_unit_may_be_asked_for_one_time_or_twice_for_the_same(times):
+    path = nets.simulate_one_unit(0.5, [0.4], [0.7], 1.0, 0.7, 1.3, times)
+    assert path.h.shape == (len(times), 1) and path.h[0, 0] == pytest.approx(0.25)
+    assert path.y[0] == pytest.approx(0.04)
+    later = nets.simulate_one_unit(0.5, [0.4], [0.7], 1.0, 0.7, 1.3, [times[0], times[-1]])
+    np.testing.assert_allclose(path.h[-1], later.h[-1], rtol=1e-9)
