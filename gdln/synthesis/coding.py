@@ -169,7 +169,10 @@ def solve_linear_code(K0, Y, temperature, sigma2, rtol=1e-12):
     values, vectors = np.linalg.eigh(K0)
     checks.need(values[0] > 1e-12 * values[-1], "K0", "a positive definite matrix", K0)
     rows = vectors.T @ Y
-    A = _readout_moment(rows.T @ (rows / values[:, None]), sigma2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        Q = rows.T @ (rows / values[:, None])
+    checks.need(np.isfinite(Q).all(), "Y", "targets whose squares in units of K0 do not overflow", Y)
+    A = _readout_moment(Q, sigma2)
     for _ in range(100_000):
         alpha, basis = np.linalg.eigh(A)
         turned = rows @ basis

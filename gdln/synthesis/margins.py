@@ -259,7 +259,11 @@ def nuclear_margin(gates, X, y, *, tolerance=1e-3, max_steps=2000, smoothing=Tru
     products = np.einsum("pm,pd->mpd", _unit(gates), _unit(X))
     features, y, scale = _data(products, y, "the products of gates and X")
     tolerance, max_steps, smoothing = _options(tolerance, max_steps, smoothing)
-    scale = scale * np.abs(gates).max() * np.abs(X).max()
+    with np.errstate(over="ignore"):
+        scale = scale * np.abs(gates).max() * np.abs(X).max()
+    checks.need(
+        0 < scale < np.inf, "gates", "products with X of a size that floating-point numbers have", gates
+    )
     return _reweigh(features, y, scale, _matrices, tolerance, max_steps, smoothing)
 
 

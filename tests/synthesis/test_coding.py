@@ -206,3 +206,9 @@ def test_readouts_that_are_their_means_have_no_law():
     for a in (phi @ fields, phi @ fields + 1):
         with pytest.raises(ValueError, match="^a needs readouts that differ from their means"):
             coding.unit_law(a, phi, fields, 1.0)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.1])
+def test_targets_whose_squares_overflow_are_refused(temperature):
+    with pytest.raises(ValueError, match="^Y needs targets whose squares"):
+        coding.solve_linear_code(np.eye(3), 1e200 * np.eye(3), temperature, 1.0)

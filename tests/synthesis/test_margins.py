@@ -191,3 +191,11 @@ def test_norms_of_one_row_agree_and_nuclear_lies_between_l2_and_its_bound():
     assert (
         (l2 < nuclear).all() and (nuclear <= group).all() and (group <= np.sqrt(3) * l2 * (1 + 1e-12)).all()
     )
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_gates_and_inputs_whose_products_no_number_holds_are_refused(size):
+    with pytest.raises(ValueError, match="^gates needs products with X of a size"):
+        margins.nuclear_margin([[size], [size]], [[size], [-size]], [1, -1])
+    found = margins.nuclear_margin([[size], [size]], [[1 / size], [-1 / size]], [1, -1])
+    assert found.norm == pytest.approx(1)
