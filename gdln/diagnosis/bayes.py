@@ -24,9 +24,11 @@ def drift(late, half):
     ValueError
         If the shapes differ, or both are zero.
     """
-    late, half, size = _two("late", late, "half", half)
-    checks.need(size > 0, "late, half", "weights that are not all zero", "zeros")
-    return float(np.sum(np.square(late - half)) / size)
+    late, half = _two("late", late, "half", half)
+    largest = max(np.abs(late).max(), np.abs(half).max())
+    checks.need(largest > 0, "late, half", "weights that are not all zero", "zeros")
+    late, half = late / largest, half / largest  # squares of huge weights would overflow
+    return float(np.sum(np.square(late - half)) / (np.sum(np.square(late)) + np.sum(np.square(half))))
 
 
 def memory(late, start):
@@ -47,10 +49,11 @@ def memory(late, start):
     ValueError
         If the shapes differ, or one is zero.
     """
-    late, start, _ = _two("late", late, "start", start)
-    size = np.linalg.norm(late) * np.linalg.norm(start)
-    checks.need(size > 0, "late, start", "weights that are not all zero", "zeros")
-    return float(late @ start / size)
+    late, start = _two("late", late, "start", start)
+    sizes = np.abs(late).max(), np.abs(start).max()
+    checks.need(min(sizes) > 0, "late, start", "weights that are not all zero", "zeros")
+    late, start = late / sizes[0], start / sizes[1]
+    return float(late @ start / (np.linalg.norm(late) * np.linalg.norm(start)))
 
 
 def stationary(losses):
@@ -160,4 +163,4 @@ def infinite_width(network, X, Y, X_test, *, temperature=0.0):
 def _two(name, x, other, y):
     x = checks.array(name, x, ndim=1)
     y = checks.array(other, y, shape=x.shape)
-    return x, y, np.sum(np.square(x)) + np.sum(np.square(y))
+    return x, y

@@ -164,7 +164,7 @@ def movement(before, after):
     Raises
     ------
     ValueError
-        If the shapes differ, or the first kernel is zero.
+        If the shapes differ, the first kernel is zero, or the ratio does not fit into float64.
 
     Examples
     --------
@@ -173,9 +173,13 @@ def movement(before, after):
     """
     before, after = checks.array("before", before), checks.array("after", after)
     checks.need(before.shape == after.shape, "before, after", f"one shape, {before.shape}", after)
-    size = np.linalg.norm(before)
-    checks.need(size > 0, "before", "a kernel that is not zero", size)
-    return float(np.linalg.norm(after - before) / size)
+    largest = np.abs(before).max()
+    checks.need(largest > 0, "before", "a kernel that is not zero", largest)
+    with np.errstate(over="ignore"):
+        before, after = before / largest, after / largest  # squares of a huge kernel would overflow
+        moved = np.linalg.norm(after - before) / np.linalg.norm(before)
+    checks.need(np.isfinite(moved), "before, after", "kernels whose ratio fits into float64", moved)
+    return float(moved)
 
 
 def centred_alignment(before, after):

@@ -72,9 +72,11 @@ def compare(A, W, questions, gamma):
     ValueError
         If shapes do not match, or the network is too narrow for its target.
     """
-    sigma = checks.instance("questions", questions, network.Questions).sigma
+    sigma = checks.array("sigma", checks.instance("questions", questions, network.Questions).sigma, ndim=2)
     A = checks.array("A", A, shape=(len(sigma), "width"))
     W = checks.array("W", W, shape=(A.shape[1], sigma.shape[1]))
+    rank = np.linalg.matrix_rank(sigma)
+    checks.need(np.linalg.matrix_rank(A) >= rank, "A", f"a rank of at least {rank}, that of the target", A)
     run = network.simulate(A, W, sigma, gamma, TIMES)
     start = moments.of_weights(A, W, gamma)
     weakest = np.linalg.svd(sigma)[1][-1]

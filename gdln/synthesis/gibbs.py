@@ -38,7 +38,8 @@ def sample(sigma, gamma, noise, width, n_sweeps, rng, n_burn=100):
     gamma : float
         Scale of the output.
     noise : float
-        :math:`\tau = TN/(\gamma^2P)`.
+        :math:`\tau = TN/(\gamma^2P)`; at least 1e-12 where the width is below the number of outputs or inputs: what
+        the narrow layer does not reach is then held by the noise alone, which rounding would swallow.
     width : int
         :math:`N`.
     n_sweeps : int
@@ -53,6 +54,11 @@ def sample(sigma, gamma, noise, width, n_sweeps, rng, n_burn=100):
     chain : ReadoutChain
         Every recorded sweep.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
     Notes
     -----
     A draw given data: draw weights and noise from the prior, and add the regression on what is missing to the data. The
@@ -64,6 +70,10 @@ def sample(sigma, gamma, noise, width, n_sweeps, rng, n_burn=100):
     n_burn = checks.count("n_burn", n_burn, least=0, most=10**7)
     checks.generator("rng", rng)
     m, n = sigma.shape
+    narrow = width < max(m, n)
+    checks.need(
+        noise >= 1e-12 or not narrow, "noise", "at least 1e-12 in a network narrower than its ends", noise
+    )
     scale, variance = gamma / width, noise * gamma**2 / width
     checks.need(0 < variance < np.inf, "noise", "a variance within float64", noise)
     A = normal_weights(n, m, width, rng)[0]

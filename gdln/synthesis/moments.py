@@ -168,10 +168,13 @@ def certified_rate(P, Q):
     Raises
     ------
     ValueError
-        If a matrix is not square.
+        If a matrix is not square and symmetric.
     """
     P, Q = checks.array("P", P, shape=(..., "n", "n")), checks.array("Q", Q, shape=(..., "m", "m"))
     checks.need(P.shape[:-2] == Q.shape[:-2], "Q", "the leading axes of P", Q)
+    for name, every in (("P", P), ("Q", Q)):
+        for matrix in every.reshape(-1, *every.shape[-2:]):
+            checks.symmetric(name, matrix)  # of others eigvalsh would read one triangle
     lowest = np.linalg.eigvalsh(P)[..., 0] + np.linalg.eigvalsh(Q)[..., 0]
     return 2 * np.maximum(lowest, 0)
 

@@ -123,6 +123,11 @@ def accidental_width(s, gamma, noise, n_inputs):
     width : ndarray, shape (k,)
         Not rounded.
 
+    Raises
+    ------
+    ValueError
+        If an argument is not positive, or a strength so weak that its width does not fit into float64.
+
     Examples
     --------
     >>> width = accidental_width([0.5], 1.0, 1.0, 16)
@@ -131,7 +136,10 @@ def accidental_width(s, gamma, noise, n_inputs):
     """
     s, gamma = checks.array("s", s, ndim=1, above=0), checks.positive("gamma", gamma)
     noise, n_inputs = checks.positive("noise", noise), checks.count("n_inputs", n_inputs)
-    return n_inputs * (1 + noise) * (gamma / s) ** 2
+    with np.errstate(over="ignore"):
+        width = n_inputs * (1 + noise) * (gamma / s) ** 2
+    checks.need(np.isfinite(width).all(), "s", "strengths whose width fits into float64", s)
+    return width
 
 
 def _lowest(x, noise, rank_ratio):

@@ -60,3 +60,11 @@ def test_without_hidden_layers_the_limit_is_linear_regression():
     ridge = X_test @ X.T @ np.linalg.solve(X @ X.T + 8 * 0.3 * np.eye(5), Y)
     noisy = bayes.infinite_width(FullyConnected(0, "linear", 1.0, 0.0), X, Y, X_test, temperature=0.3)
     assert np.abs(noisy["nngp"] - ridge).max() < 1e-9
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_drift_and_memory_do_not_depend_on_the_unit_of_the_weights(scale):
+    a, b = np.random.default_rng(0).standard_normal((2, 20))
+    assert bayes.drift(scale * a, scale * b) == pytest.approx(bayes.drift(a, b), rel=1e-12)
+    assert bayes.memory(scale * a, scale * b) == pytest.approx(bayes.memory(a, b), rel=1e-12)
+    assert bayes.memory(scale * a, b) == pytest.approx(bayes.memory(a, b), rel=1e-12)

@@ -163,3 +163,15 @@ def test_a_frozen_bias_or_weight_of_a_linear_layer_is_left_out():
         J = full_jacobian(model, X)
         told = torch.einsum("icp,jdp->icjd", J, J)
         assert (kernels.tangent_kernel(model, X) - told).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e300])
+def test_movement_does_not_depend_on_the_unit_of_the_kernel(scale):
+    before, after = np.random.default_rng(0).standard_normal((2, 5, 5))
+    wanted = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert kernels.movement(scale * before, scale * after) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_movement_beyond_float64_is_refused():
+    with pytest.raises(ValueError, match="before, after"):
+        kernels.movement(1e-200 * np.eye(2), 1e200 * np.eye(2))

@@ -36,3 +36,10 @@ def test_the_finite_width_theory_is_nearer_to_a_narrow_posterior_than_the_others
     errors = experiments.compare_posterior(FEW, 1.0, 1.0, 8, 1500, np.random.default_rng(0))
     assert set(errors) == {*posterior.THEORIES, "chain", "readout"}
     assert errors["finite_width"] + errors["chain"] < min(errors["mean_field"], errors["gaussian_process"])
+
+
+def test_a_network_too_narrow_for_its_target_is_named_before_it_is_trained():
+    questions = network.digits_questions(100, 16, np.random.default_rng(0))
+    weights = network.antisymmetric_weights(16, 3, 4, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="^A needs a rank of at least 3"):
+        experiments.compare(*weights, questions, 1.0)

@@ -36,3 +36,11 @@ def test_same_generator_same_chain_and_the_start_is_left_out():
     ]
     np.testing.assert_array_equal(chains[0].maps, chains[1].maps[3:])
     assert chains[0].U.shape == (5, 1, 1) and chains[0].maps.shape == (5, 1, 2)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_noise_that_rounding_swallows_is_refused_in_a_network_narrower_than_its_inputs(width):
+    sigma, rng = np.eye(2, 4) / 2, np.random.default_rng(0)
+    with pytest.raises(ValueError, match="^noise needs at least 1e-12"):
+        gibbs.sample(sigma, 1.0, 1e-14, width, 10, rng)
+    assert np.abs(gibbs.sample(sigma, 1.0, 1e-14, 8, 10, rng).maps - sigma).max() < 1e-9

@@ -73,3 +73,11 @@ def test_a_network_narrower_than_the_rank_of_its_target_is_refused():
     (A, W), sigma = problem(width=1)
     with pytest.raises(ValueError, match="P needs a rank of at least 2"):
         moments.solve_moments(*moments.of_weights(A, W, 1.0), sigma, 1.0, [0.0, 1.0])
+
+
+def test_the_certificate_refuses_a_matrix_that_is_not_symmetric_at_any_time():
+    skew = np.array([[1.0, 5.0], [0.0, 1.0]])
+    with pytest.raises(ValueError, match="^P needs a symmetric matrix"):
+        moments.certified_rate([np.eye(2), skew], [np.eye(3), np.eye(3)])
+    with pytest.raises(ValueError, match="^Q needs a symmetric matrix"):
+        moments.certified_rate(np.eye(3), skew)

@@ -63,3 +63,8 @@ def test_finite_width_becomes_the_mean_field_in_wide_networks_at_the_rate_of_the
 
 def test_noise_ratio_is_linear_in_the_width():
     assert posterior.noise_ratio(0.5, 100, 2.0, 50) == pytest.approx(0.25)
+
+
+def test_an_accidental_width_beyond_float64_is_refused():
+    with pytest.raises(ValueError, match="^s needs"):
+        posterior.accidental_width([0.5, 1e-200], 1.0, 1.0, 16)

@@ -113,3 +113,11 @@ def test_cosine_of_one_mode_lies_between_one_and_the_half_of_a_right_angle():
         expected = np.sqrt((1 + 1 / np.cosh(theta)) / 2)
         assert theories.cosine([0.9], gamma) == pytest.approx(expected, rel=1e-12)
         assert 2**-0.5 < theories.cosine([0.9], gamma) < 1
+
+
+@pytest.mark.parametrize(
+    "theory, E, gamma", [("align_ada", 1e120, 1.0), ("frozen", 1e308, 1.0), ("mean_field", 2.5e103, 1e101)]
+)
+def test_a_response_beyond_float64_is_refused(theory, E, gamma):
+    with pytest.raises(ValueError, match="^E needs"):
+        theories.response([0.1, E], gamma, theory)
