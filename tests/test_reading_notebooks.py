@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 
-from tests.test_book import CHAPTERS, ROOT
+from tests.test_book import CHAPTERS, HTML, ROOT, built
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import make_notebooks  # noqa: E402
@@ -62,6 +62,13 @@ def test_what_the_page_folds_is_folded_in_the_notebook(page):
             assert jupyter.get("source_hidden"), cell.source
         if inside and "source_hidden" in jupyter and "hide-input" not in cell.metadata.get("tags", ()):
             assert jupyter["outputs_hidden"], cell.source
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_the_button_that_downloads_a_chapter_gives_this_notebook(page):
+    link = built(page).select_one('a[href*="_sources"][href$=".ipynb"]')
+    downloaded = ((HTML / f"{page}.html").parent / link["href"]).resolve()
+    assert downloaded.read_text() == (ROOT / f"{page}.ipynb").read_text()
 
 
 def test_code_and_output_of_a_solution_are_folded_and_a_plain_cell_is_open(tmp_path):

@@ -1,7 +1,7 @@
 """``{formats}``: links to the book in other formats, to those that ``make formats`` has made.
 
 The files lie in ``_build/formats`` and go into the built book beside its pages. A build that finds none says how they
-are made, so that no link of a page leads nowhere.
+are made, so that no link of a page leads nowhere. The button that downloads a chapter gives its reader's notebook.
 """
 
 import shutil
@@ -62,9 +62,19 @@ def _copy(app, error):
                 shutil.copy(folder(app) / name, app.outdir)
 
 
+def _readable(app, error):
+    """Give the download button of a chapter the reader's notebook: the executed source holds Sphinx's directives."""
+    if error is None and app.builder.format == "html":
+        for downloaded in Path(app.outdir, "_sources").rglob("*.ipynb"):
+            written = Path(app.srcdir, downloaded.relative_to(Path(app.outdir, "_sources")))
+            if written.is_file():
+                shutil.copy(written, downloaded)
+
+
 def setup(app):
     """Register the directive and what it needs."""
     app.add_directive("formats", Formats)
     app.connect("env-get-outdated", _read_again)
     app.connect("build-finished", _copy)
+    app.connect("build-finished", _readable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

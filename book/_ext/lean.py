@@ -30,6 +30,8 @@ MARK = '@charset "UTF-8";/* cut to what the pages use */'
 BARE, BARE_OR_AUTO = "html:not([data-theme])", "html:is(:not([data-theme]),[data-theme=auto])"
 #: Parts of MathJax that some page, or its menu, can ask for.
 MATHJAX = ("tex-chtml.js", "input", "output/chtml", "a11y", "sre", "ui", "adaptors", "core.js", "loader.js")
+#: What a screen reader is given of a formula: in the book's language, and in Braille.
+SPEECH = ("base", "en", "nemeth")
 
 
 def rules(text):
@@ -185,6 +187,9 @@ def _leave_out(static):
     for path in static.rglob("*.map"):
         path.unlink()
     mathjax = static / "mathjax"
+    for path in (mathjax / "sre" / "mathmaps").glob("*.json"):
+        if path.stem not in SPEECH:
+            path.unlink()
     for path in [*mathjax.glob("*"), *mathjax.glob("output/*")]:
         name = path.relative_to(mathjax).as_posix()
         if name != "output" and not name.startswith(MATHJAX):
