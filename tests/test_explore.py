@@ -191,6 +191,31 @@ def test_keys_alone_move_every_slider_and_every_point(browser, site, name):
     tab.close()
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_says_each_value_once_and_no_ticks(browser, site, name):
+    tab, _ = opened(browser, site, name)
+    heard = tab.locator("figure").aria_snapshot()
+    assert heard.count("status:") == 1, (
+        heard
+    )  # what the figure says; the value of a slider is said by the slider
+    for panel in tab.locator(".explore-panel > svg").all():
+        has_handle = panel.locator(".handle").count() > 0
+        assert panel.get_attribute("role") == ("group" if has_handle else "img")
+        assert panel.get_attribute("aria-label")
+        assert panel.locator("text").evaluate_all("all => all.every(e => e.closest('[aria-hidden=true]'))")
+    tab.close()
+
+
+def test_a_figure_that_plays_is_silent_until_it_stands(browser, site):
+    tab, _ = opened(browser, site, "two_paths")
+    spoken = tab.locator(".explore-says")
+    tab.get_by_role("button", name="Play").click()
+    assert spoken.get_attribute("aria-live") == "off"
+    tab.get_by_role("button", name="Stop").click()
+    assert spoken.get_attribute("aria-live") == "polite"
+    tab.close()
+
+
 def test_a_start_is_dragged_or_set_by_mouse_and_finger_and_stays_where_a_finger_scrolls(browser, site):
     def moved(tab, act):
         handle, before = (

@@ -7,7 +7,7 @@ const of = (bound, values) => (typeof bound === "function" ? bound(values) : bou
 function control(description, change, id) {
   const { name, label, choices, show = (value) => number(value) } = description;
   const input = choices ? html("select", { id, name }, ...choices.map((text, i) => html("option", { value: i }, text))) : html("input", { id, name, type: "range" });
-  const output = html("output", { for: id });
+  const output = html("output", { for: id, "aria-hidden": "true" }); // the control itself says its value
   input.addEventListener("input", () => change({ [name]: Number(input.value) }));
   const update = (values) => {
     if (!choices) ["min", "max", "step"].forEach((bound) => input.setAttribute(bound, of(description[bound], values)));
@@ -20,7 +20,7 @@ function control(description, change, id) {
 }
 
 // A button that lets a control run from its least value to its largest, unless the reader wants no motion.
-function player(description, change) {
+function player(description, change, says) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return [];
   const button = html("button", { type: "button" }, "Play");
   let start = null;
@@ -31,11 +31,12 @@ function player(description, change) {
     if (share < 1) requestAnimationFrame(frame);
     else stop();
   };
-  const stop = () => { start = null; button.textContent = "Play"; };
+  const stop = () => { start = null; button.textContent = "Play"; says.ariaLive = "polite"; };
   button.addEventListener("click", () => {
     if (start !== null) return stop();
     start = performance.now();
     button.textContent = "Stop";
+    says.ariaLive = "off"; // only where it ends is said aloud
     requestAnimationFrame(frame);
   });
   return [button];
@@ -67,7 +68,7 @@ export function mount(place, figure) {
   };
   const controls = figure.controls.map((c, i) => control(c, change, `${place.id}-${i}`));
   tools.append(...controls.map(({ box }) => box));
-  figure.controls.filter((c) => c.play).forEach((c) => tools.append(...player(c, change)));
+  figure.controls.filter((c) => c.play).forEach((c) => tools.append(...player(c, change, says)));
   const reset = html("button", { type: "button" }, "Reset");
   reset.addEventListener("click", () => change(initial(figure)));
   tools.append(reset);

@@ -99,9 +99,9 @@ function marks(mark, x, y) {
 
 export class Panel {
   constructor(place, change) {
-    this.back = svg("g");
+    this.back = svg("g", { "aria-hidden": "true" }); // to the ear, the panel is its name, its handles and what is said below
     this.front = svg("g");
-    this.svg = svg("svg", { role: "group" }, this.back, this.front);
+    this.svg = svg("svg", {}, this.back, this.front);
     this.key = html("ul", { class: "explore-key" });
     this.box = html("div", { class: "explore-panel" }, this.svg, this.key);
     this.change = change;
@@ -132,7 +132,9 @@ export class Panel {
     this.key.replaceChildren(...named.map((mark) => html("li", {}, svg("svg", { width: 26, height: 12, "aria-hidden": "true" },
       mark.line ? svg("path", { class: `c${mark.color} line${mark.dash ? " dash" : ""}${mark.thin ? " thin" : ""}`, d: "M0 6H26" })
         : svg("path", { class: `c${mark.color} dot`, d: SHAPES[mark.shape ?? "circle"], transform: "translate(13 6)" })), " ", ...symbols(mark.name))));
-    this.place(panel.marks.filter((mark) => mark.handle));
+    const handles = panel.marks.filter((mark) => mark.handle);
+    this.svg.setAttribute("role", handles.length ? "group" : "img");
+    this.place(handles);
   }
 
   // Handles stay the same elements, so that one that is moved keeps the focus.
