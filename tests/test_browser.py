@@ -150,6 +150,56 @@ def test_a_page_can_be_read_and_worked_with_by_keyboard_alone(browser, site):
     tab.close()
 
 
+def test_solutions_and_links_of_mathematics_have_names_of_their_own_and_output_no_copy_button(browser, site):
+    tab, wrong = open_page(browser, site, "book/foundations/one_mode", 1280)
+    tab.wait_for_function("document.querySelector('a.symbol[aria-label]')")
+    folds = tab.eval_on_selector_all(
+        ".solution .toggle-button", "all => all.map(e => e.getAttribute('aria-label'))"
+    )
+    assert folds == [f"Solution of Exercise 1.{k}" for k in range(1, len(folds) + 1)] and folds
+    nameless = (
+        "all => all.filter(e => !e.getAttribute('aria-label') && !e.getAttribute('title') && "
+        "[...e.querySelectorAll('mjx-assistive-mml')].map(m => m.textContent).join(' ') === e.textContent.trim())"
+    )
+    assert tab.locator("article a.symbol").count() > 3
+    assert not tab.eval_on_selector_all("article a:has(mjx-container)", nameless)
+    assert tab.locator("button.copybtn").count() and not tab.locator(".output button.copybtn").count()
+    assert not wrong
+    tab.close()
+
+
+def test_the_search_stays_in_sight_of_a_chapter_far_down_the_list(browser, site):
+    tab, _ = open_page(browser, site, "book/synthesis/coding", 1280)
+    tab.wait_for_function("document.querySelector('.bd-sidebar-primary').scrollTop > 300")
+    assert tab.locator(".bd-sidebar-primary .search-button-field").bounding_box()["y"] >= 0
+    tab.close()
+
+
+def test_a_wide_picture_grows_at_a_tap_on_a_phone_and_shrinks_at_the_next(browser, site):
+    tab, _ = open_page(browser, site, "book/foundations/one_mode", 390)
+    picture = tab.locator("figure img.picture.in-light").first
+    picture.scroll_into_view_if_needed()
+    tab.wait_for_function("document.querySelector('figure img.picture.in-light').matches('.shrunk')")
+    small = picture.bounding_box()["width"]
+    picture.click()
+    assert picture.bounding_box()["width"] == int(picture.get_attribute("width")) > small
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    picture.click(position={"x": 5, "y": 5})
+    assert picture.bounding_box()["width"] == small
+    tab.close()
+
+
+@pytest.mark.parametrize("page", ["book/synthesis/one_network", "book/race/race"])
+def test_the_number_of_an_equation_is_in_sight_on_a_phone(browser, site, page):
+    tab, _ = open_page(browser, site, page, 390)
+    beyond = tab.eval_on_selector_all(
+        "div.math > .eqno",
+        "all => all.filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.textContent)",
+    )
+    assert not beyond
+    tab.close()
+
+
 def test_what_scrolls_sideways_on_a_phone_is_a_stop_of_the_tab_key_and_nothing_else_is(browser, site):
     tab, _ = open_page(browser, site, "book/foundations/one_mode", 390)
     tab.wait_for_timeout(600)

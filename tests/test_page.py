@@ -173,6 +173,10 @@ def test_a_proof_a_claim_and_the_content_of_a_theorem_are_marked():
     assert marked(made) == made
 
 
+def test_a_fold_of_code_is_called_by_the_words_that_stand_on_it():
+    assert marked('<summary aria-label="Toggle hidden content">\n<p>Show</p>') == "<summary>\n<p>Show</p>"
+
+
 CITATION = {"authors": [{"name": "The gdln authors"}], "version": "0.1.0", "date-released": "2026-11-21"}
 
 

@@ -1,7 +1,7 @@
 """Marks by which the style sheet, and a screen reader, tell apart what Sphinx writes alike.
 
-A proof looks like a theorem without a title, a claim that held like any printed text, and all theorems have one content
-of the same id.
+A proof looks like a theorem without a title, a claim that held like any printed text, all theorems have one content
+of the same id, and all folds of code are called alike to the ear, whatever stands on them.
 """
 
 import re
@@ -13,6 +13,7 @@ MARKS = (
         '<div class="proof is-proof admonition"><p><span class="proof-word">Proof.</span> ',
     ),
     (r'<div class="proof admonition" id="proof">', '<div class="proof is-proof admonition">'),
+    (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     (r'(<section class="[\w-]+-content") id="(?:proof|exercise|solution)-content">', r"\1>"),
     (
         r'<div class="output text_plain (highlight[^"]*")(>\s*<div class="highlight"><pre><span></span>\u2713)',

@@ -16,7 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from tables import chapter_numbers, row_of, table_of
 
 logger = logging.getLogger(__name__)
-COLUMN, ROW, BOX, HEAD = 86, 54, (54, 38), 44  # of the drawing, in pixels
+COLUMN, ROW, BOX, HEAD = 96, 54, (54, 38), 44  # of the drawing, in pixels
 
 
 class course_table(nodes.General, nodes.Element):

@@ -25,3 +25,33 @@
     document.addEventListener("click", soon); // a fold that opens
   });
 })();
+
+// What a fold of a solution is called: all of them have the same words on the page.
+window.addEventListener("load", () => {
+  let asked = "";
+  for (const box of document.querySelectorAll("div.exercise.admonition, div.solution.admonition")) {
+    if (box.matches(".exercise")) asked = box.querySelector(".caption-number")?.textContent.trim() ?? "";
+    else box.querySelector("button.toggle-button")?.setAttribute("aria-label", `Solution of ${asked}`);
+  }
+});
+
+// A link that is nothing but a formula is called by its letters: browsers leave mathematics out of a link's name.
+window.addEventListener("load", async () => {
+  if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
+  for (const link of document.querySelectorAll(".bd-article a:not([aria-label])")) {
+    const letters = [...link.querySelectorAll("mjx-assistive-mml")].map((formula) => formula.textContent).join(" ").trim();
+    if (letters && letters === link.textContent.trim()) link.setAttribute("aria-label", letters);
+  }
+});
+
+// A picture that is shown smaller than it was drawn grows at a tap, and shrinks at the next.
+(() => {
+  const shrunk = (picture) => picture.clientWidth > 0 && picture.clientWidth < Number(picture.getAttribute("width"));
+  const look = () => document.querySelectorAll(".bd-article img.picture:not(.enlarged)").forEach((picture) => picture.classList.toggle("shrunk", shrunk(picture)));
+  window.addEventListener("load", look);
+  window.addEventListener("resize", look);
+  document.addEventListener("click", (event) => {
+    const picture = event.target.closest(".bd-article img.picture");
+    if (picture && (picture.matches(".enlarged") || shrunk(picture))) picture.classList.toggle("enlarged");
+  });
+})();
