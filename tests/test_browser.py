@@ -306,6 +306,17 @@ def test_the_ledger_is_folded_until_something_is_asked_for(browser, site):
     tab.close()
 
 
+def test_who_comes_back_to_the_ledger_finds_the_words_and_what_they_find(browser, site):
+    tab, _ = open_page(browser, site, "book/ledger", 390)
+    tab.locator("input[name=words]").fill("race-sharing-100")
+    assert tab.locator(".ledger-tools").bounding_box()["y"] < 200  # and what was found is in sight
+    tab.goto(f"{site}/book/glossary.html")
+    tab.go_back(wait_until="load")
+    tab.wait_for_function("document.querySelector('.ledger-count')?.textContent.startsWith('1 of ')")
+    assert tab.locator("input[name=words]").input_value() == "race-sharing-100"
+    tab.close()
+
+
 def test_the_ledger_can_be_read_without_scripts(browser, site):
     tab = browser.new_page(java_script_enabled=False)
     tab.goto(f"{site}/book/ledger.html")

@@ -77,7 +77,11 @@
     if (row) row.closest("details").open = true;
     row?.scrollIntoView();
   };
-  place.addEventListener("input", show);
+  place.addEventListener("input", () => {
+    show();
+    if (place.getBoundingClientRect().bottom > 0.7 * window.innerHeight) place.scrollIntoView(); // what was found lies below
+  });
+  window.addEventListener("pageshow", show); // a reader who comes back finds the words, and what they find
   window.addEventListener("hashchange", reveal);
   window.addEventListener("beforeprint", () => folds.forEach((fold) => { fold.open = true; }));
   show();
