@@ -99,7 +99,7 @@ function marks(mark, x, y) {
 
 export class Panel {
   constructor(place, change) {
-    this.back = svg("g", { "aria-hidden": "true" }); // to the ear, the panel is its name, its handles and what is said below
+    this.back = svg("g", { "aria-hidden": "true" }); // heard are its name, handles and the words below
     this.front = svg("g");
     this.svg = svg("svg", {}, this.back, this.front);
     this.key = html("ul", { class: "explore-key" });
