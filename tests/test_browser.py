@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests import chromium
-from tests.barriers import barriers
 from tests.serving import served
 from tests.test_book import CHAPTERS, HTML, PAGES
 
@@ -88,19 +87,6 @@ def test_a_page_does_not_scroll_sideways_at_any_width(browser, site, page):
         found[width] = tab.evaluate("document.documentElement.scrollWidth")
     assert all(wide <= width for width, wide in found.items()), found
     tab.close()
-
-
-@pytest.fixture(scope="module")
-def found(site):
-    """What stands in a reader's way, page by page; looked for once."""
-    addresses = {page: f"{site}/{page}.html" for page in PAGES}
-    typeset = [addresses["book/foundations/one_mode"], addresses["book/convergence/shallow"]]
-    return dict(zip(PAGES, barriers(CHROMIUM, FLAGS, [*addresses.values()], typeset), strict=True))
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_axe_finds_no_barrier_on_a_page_in_either_mode_on_a_laptop_or_a_phone(found, page):
-    assert not found[page]
 
 
 #: Watches, from the first moment, by how much of the window what one reads is moved.

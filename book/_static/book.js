@@ -26,6 +26,13 @@
   });
 })();
 
+// The empty corner of a table heads nothing.
+window.addEventListener("DOMContentLoaded", () => {
+  for (const corner of document.querySelectorAll(".bd-article th")) {
+    if (!corner.textContent.trim()) corner.setAttribute("role", "cell");
+  }
+});
+
 // What a fold of a solution is called: all of them have the same words on the page.
 window.addEventListener("load", () => {
   let asked = "";
@@ -35,10 +42,10 @@ window.addEventListener("load", () => {
   }
 });
 
-// A link that is nothing but a formula is called by its letters: browsers leave mathematics out of a link's name.
+// A link or the head of a column that is nothing but a formula is called by its letters: browsers leave mathematics out.
 window.addEventListener("load", async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
-  for (const link of document.querySelectorAll(".bd-article a:not([aria-label])")) {
+  for (const link of document.querySelectorAll(".bd-article :is(a, th:not([role])):not([aria-label])")) {
     const letters = [...link.querySelectorAll("mjx-assistive-mml")].map((formula) => formula.textContent).join(" ").trim();
     if (letters && letters === link.textContent.trim()) link.setAttribute("aria-label", letters);
   }

@@ -44,7 +44,8 @@ def test_no_line_of_a_solution_stands_in_a_students_notebook(page, labels):
     assert not solutions or secret
     assert [line for line in secret if line in flat(text)] == []
     # Links are shown with the titles of where they lead.
-    format_words = " ".join([PLACE, SETUP, *(title for _, title in labels.where.values())])
+    works = labels.references(labels.bibliography)
+    format_words = " ".join([PLACE, SETUP, works, *(title for _, title in labels.where.values())])
     words = words_of("\n".join(solutions)) - words_of(public) - words_of(format_words)
     assert words & words_of(text) == set()
 
