@@ -45,9 +45,14 @@ window.addEventListener("load", () => {
 // A link or the head of a column that is nothing but a formula is called by its letters: browsers leave mathematics out.
 window.addEventListener("load", async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
-  for (const link of document.querySelectorAll(".bd-article :is(a, th:not([role])):not([aria-label])")) {
+  for (const link of document.querySelectorAll(".bd-article a:not([aria-label]), .bd-article th")) {
     const letters = [...link.querySelectorAll("mjx-assistive-mml")].map((formula) => formula.textContent).join(" ").trim();
-    if (letters && letters === link.textContent.trim()) link.setAttribute("aria-label", letters);
+    if (!letters || letters !== link.textContent.trim()) continue;
+    if (link.matches("a")) link.setAttribute("aria-label", letters);
+    else { // a head has no name but its text
+      for (const formula of link.querySelectorAll("mjx-container")) formula.setAttribute("aria-hidden", "true");
+      link.append(Object.assign(document.createElement("span"), { className: "heard", textContent: letters }));
+    }
   }
 });
 

@@ -9,6 +9,7 @@ import pytest
 from course.sources import ROOT, bound, used_or_nothing
 
 sys.path.insert(0, str(ROOT / "scripts"))
+import exercises  # noqa: E402
 from make_notebooks import PLACE, SETUP, Labels, chapters, setup_cell, without_solutions, write  # noqa: E402
 
 PAGES = [path.relative_to(ROOT).as_posix() for path in chapters()]
@@ -45,7 +46,9 @@ def test_no_line_of_a_solution_stands_in_a_students_notebook(page, labels):
     assert [line for line in secret if line in flat(text)] == []
     # Links are shown with the titles of where they lead.
     works = labels.references(labels.bibliography)
-    format_words = " ".join([PLACE, SETUP, works, *(title for _, title in labels.where.values())])
+    format_words = " ".join(
+        [PLACE, SETUP, works, *exercises.KINDS.values(), *(title for _, title in labels.where.values())]
+    )
     words = words_of("\n".join(solutions)) - words_of(public) - words_of(format_words)
     assert words & words_of(text) == set()
 
