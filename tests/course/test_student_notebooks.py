@@ -9,8 +9,16 @@ import pytest
 from course.sources import ROOT, bound, used_or_nothing
 
 sys.path.insert(0, str(ROOT / "scripts"))
-import exercises  # noqa: E402
-from make_notebooks import PLACE, SETUP, Labels, chapters, setup_cell, without_solutions, write  # noqa: E402
+from make_notebooks import (  # noqa: E402
+    PLACE,
+    SETUP,
+    Labels,
+    chapters,
+    exercises,
+    setup_cell,
+    without_solutions,
+    write,
+)
 
 PAGES = [path.relative_to(ROOT).as_posix() for path in chapters()]
 SOLUTION = re.compile(r"^```\{solution-start\}.*?^```\{solution-end\}\n```$", re.M | re.S)
