@@ -54,9 +54,9 @@ def test_no_line_of_a_solution_stands_in_a_students_notebook(page, labels):
     assert [line for line in secret if line in flat(text)] == []
     # Links are shown with the titles of where they lead.
     works = labels.references(labels.bibliography)
-    format_words = " ".join(
-        [PLACE, SETUP, works, *exercises.KINDS.values(), *(title for _, title in labels.where.values())]
-    )
+    kinds = " ".join(exercises.KINDS.values()).title()
+    titles = [title for _, title in labels.where.values()]
+    format_words = " ".join([PLACE, SETUP, works, kinds, *titles])
     words = words_of("\n".join(solutions)) - words_of(public) - words_of(format_words)
     assert words & words_of(text) == set()
 
