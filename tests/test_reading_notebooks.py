@@ -64,6 +64,7 @@ def test_what_the_page_folds_is_folded_in_the_notebook(page):
             assert jupyter["outputs_hidden"], cell.source
 
 
+@pytest.mark.slow  # needs the built book
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_the_button_that_downloads_a_chapter_gives_this_notebook(page):
     link = built(page).select_one('a[href*="_sources"][href$=".ipynb"]')

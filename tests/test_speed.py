@@ -77,6 +77,7 @@ def test_numbers_are_shown_with_the_digits_they_deserve(value, text):
     assert speed.shown(value) == text
 
 
+@pytest.mark.slow  # needs the built book
 def test_the_pages_show_every_row():
     for page, name in (("speed", "speed.json"), ("large_experiments", "costs.json")):
         text = built(f"book/{page}").get_text(" ").replace("’", "'")
