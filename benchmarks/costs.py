@@ -75,8 +75,8 @@ def routes_on_images(n_domains, n_images=1000, n_pixels=784, width=64):
     return epoch
 
 
-def common_bases(n_domains, n_trained=4):
-    """Statistics of a routing network and the bases that all its paths share."""
+def routing_network(n_domains, n_trained):
+    """Graph, data and gates of the routing task on the hierarchical items."""
     task = tasks.routing(tasks.circulant_mask(n_domains, n_trained))
     items, n_inputs, n_outputs = len(task.X), task.X.shape[1], task.Y.shape[1]
     nodes = {f"x{i}": n_inputs for i in range(n_domains)} | {"h": items, "k": items}
@@ -86,9 +86,15 @@ def common_bases(n_domains, n_trained=4):
     source, target = (np.repeat(task.routes[:, side], items) for side in (0, 1))
     x = {f"x{i}": np.tile(task.X, (len(task.routes), 1)) for i in range(n_domains)}
     y = {f"y{i}": np.tile(task.Y, (len(task.routes), 1)) * (target == i)[:, None] for i in range(n_domains)}
-    open_ = {f"x{i}->h": source == i for i in range(n_domains)}
-    open_ |= {f"k->y{i}": target == i for i in range(n_domains)}
-    return lambda: diagonalise(graph.correlations(graph.GatedGraph(nodes, edges), x, y, open_))
+    gates = {f"x{i}->h": source == i for i in range(n_domains)}
+    gates |= {f"k->y{i}": target == i for i in range(n_domains)}
+    return graph.GatedGraph(nodes, edges), x, y, gates
+
+
+def common_bases(n_domains, n_trained=4):
+    """Statistics of a routing network and the bases that all its paths share."""
+    data = routing_network(n_domains, n_trained)
+    return lambda: diagonalise(graph.correlations(*data))
 
 
 def wide_kernels(n):

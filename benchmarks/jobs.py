@@ -100,17 +100,15 @@ def tree_velocity(n_domains):
     return partial(routes.velocity, B)
 
 
+def path_tensor(routes, B, n_domains):
+    """Velocity with one entry for every pair of domains."""
+    a, h, c = B[:n_domains, None], B[n_domains], B[None, n_domains + 1 :]
+    error = (routes.S - routes.D * a * h * c) / n_domains**2
+    return np.concatenate([(h * c * error).sum(1), (a * c * error).sum((0, 1))[None], (a * h * error).sum(0)])
+
+
 def tensor_of_pairs(n_domains):
-    routes, B = tree(n_domains)
-
-    def slopes():
-        a, h, c = B[:n_domains, None], B[n_domains], B[None, n_domains + 1 :]
-        error = (routes.S - routes.D * a * h * c) / n_domains**2
-        return np.concatenate(
-            [(h * c * error).sum(1), (a * c * error).sum((0, 1))[None], (a * h * error).sum(0)]
-        )
-
-    return slopes
+    return partial(path_tensor, *tree(n_domains), n_domains)
 
 
 def saddle_problem(n, n_gates=10):

@@ -20,12 +20,14 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from benchmarks.costs import routing_network
+from benchmarks.jobs import path_tensor
+from benchmarks.jobs import tree as tree_problem
 from benchmarks.timing import best_times
 from gdln.data import tasks
 from gdln.linear.modes import mode_strength
 from gdln.race import graph, routing_simulation
 from gdln.race.bases import diagonalise
-from gdln.race.trees import PathwayTree
 
 SIZES = (8, 30, 100)
 RTOLS = 1e-10, 4e-13
@@ -59,19 +61,6 @@ def test_closed_form(benchmark, who, n_modes):
     benchmark(run)
 
 
-def tree_problem(n_domains, n_modes=32):
-    rng = np.random.default_rng(0)
-    tree = PathwayTree([[0] * n_domains], [[0] * n_domains], np.linspace(1, 2, n_modes), 1.0)
-    return tree, 0.1 + 0.1 * rng.random((tree.n_edges, n_modes))
-
-
-def path_tensor(tree, B, n_domains):
-    """Velocity with one entry for every pair of domains."""
-    a, h, c = B[:n_domains, None], B[n_domains], B[None, n_domains + 1 :]
-    error = (tree.S - tree.D * a * h * c) / n_domains**2
-    return np.concatenate([(h * c * error).sum(1), (a * c * error).sum((0, 1))[None], (a * h * error).sum(0)])
-
-
 @pytest.mark.parametrize("n_domains", SIZES)
 @pytest.mark.parametrize("who", ["factorised sums", "tensor of pairs", "list of paths", "all weights"])
 def test_routing_tree(benchmark, who, n_domains):
@@ -98,22 +87,6 @@ def full_steps(n_domains, n_modes=32, n_steps=1):
     task = tasks.routing(np.ones((n_domains, n_domains)), X, Y)
     start = routing_simulation.orthogonal_weights(task, 64, 0.1, 1, np.random.default_rng(0))
     return lambda: routing_simulation.simulate(start, task, 1e-3, n_steps, n_steps)
-
-
-def routing_network(n_domains, n_trained):
-    """Graph, data and gates of the routing task on the hierarchical items."""
-    task = tasks.routing(tasks.circulant_mask(n_domains, n_trained))
-    items, n_inputs, n_outputs = len(task.X), task.X.shape[1], task.Y.shape[1]
-    nodes = {f"x{i}": n_inputs for i in range(n_domains)} | {"h": items, "k": items}
-    nodes |= {f"y{i}": n_outputs for i in range(n_domains)}
-    edges = [(f"x{i}", "h") for i in range(n_domains)] + [("h", "k")]
-    edges += [("k", f"y{i}") for i in range(n_domains)]
-    source, target = (np.repeat(task.routes[:, side], items) for side in (0, 1))
-    x = {f"x{i}": np.tile(task.X, (len(task.routes), 1)) for i in range(n_domains)}
-    y = {f"y{i}": np.tile(task.Y, (len(task.routes), 1)) * (target == i)[:, None] for i in range(n_domains)}
-    gates = {f"x{i}->h": source == i for i in range(n_domains)}
-    gates |= {f"k->y{i}": target == i for i in range(n_domains)}
-    return graph.GatedGraph(nodes, edges), x, y, gates
 
 
 @pytest.mark.parametrize("n_trained", [4, 40])
