@@ -25,6 +25,8 @@ RUN = """options => axe.run({resultTypes: ["violations"], selectors: false, ...o
   found.violations.flatMap(rule => rule.nodes.map(node =>
     `${rule.id}: ${([...node.any, ...node.all, ...node.none][0] || {}).message}: ${node.html.slice(0, 160)}`)))"""
 
+#: The page is laid out at the new width, and two frames of it are drawn.
+DRAWN = """() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"""
 SEEN = """() => ![...document.querySelectorAll("pre, table, div.math, div.cell_output, dl.py p")].some(box =>
   box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX) && box.tabIndex)"""
 
@@ -46,6 +48,7 @@ async def _examine(context, address, typeset, gate):
         found = []
         for width in LOOKS:
             await tab.set_viewport_size({"width": width, "height": 900})
+            await tab.evaluate(DRAWN)
             with contextlib.suppress(TimeoutError):  # until the page has seen what scrolls at this width
                 await tab.wait_for_function(SEEN, timeout=20_000)
             for mode, options in LOOKS[width].items():

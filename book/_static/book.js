@@ -21,8 +21,12 @@
   window.addEventListener("load", async () => {
     if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
     reach();
-    window.addEventListener("resize", soon);
-    document.addEventListener("click", soon); // a fold that opens
+    document.fonts.addEventListener("loadingdone", soon); // a letter that comes late makes a line wider
+    const sizes = new ResizeObserver(soon); // the window turned, a fold opened, a formula set
+    for (const box of document.querySelectorAll(wide)) {
+      sizes.observe(box);
+      for (const part of box.children) sizes.observe(part);
+    }
   });
 })();
 
