@@ -78,6 +78,28 @@ def test_a_page_is_whole_without_a_network(browser, site, page):
     tab.close()
 
 
+#: What the typesetter's menu and its macros load when they are asked for.
+ASKED = [
+    "a11y/explorer",
+    "a11y/complexity",
+    "ui/safe",
+    "ui/lazy",
+    "[tex]/cancel",
+    "[tex]/physics",
+    "[tex]/mathtools",
+]
+
+
+def test_what_the_typesetter_can_ask_for_later_is_there(browser, site):
+    tab, wrong = open_page(browser, site, "book/foundations/one_mode", 1280)
+    tab.evaluate("parts => MathJax.loader.load(...parts)", ASKED)
+    spoken = tab.evaluate("Promise.all([...'en nemeth base'.split(' ')].map(name => fetch("
+        "`${MathJax.config.loader.paths.mathjax}/sre/mathmaps/${name}.json`).then(answer => answer.ok)))")  # fmt: skip
+    assert all(spoken)
+    assert not wrong
+    tab.close()
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_not_scroll_sideways_at_any_width(browser, site, page):
     tab, _ = open_page(browser, site, page, 768)

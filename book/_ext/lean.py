@@ -28,8 +28,23 @@ OURS = ("book.css", "explore.css", "icons.css")
 MARK = '@charset "UTF-8";/* cut to what the pages use */'
 #: A page without scripts says ``auto``; it gets the light colours.
 BARE, BARE_OR_AUTO = "html:not([data-theme])", "html:is(:not([data-theme]),[data-theme=auto])"
-#: Parts of MathJax that some page, or its menu, can ask for.
-MATHJAX = ("tex-chtml.js", "input", "output/chtml", "a11y", "sre", "ui", "adaptors", "core.js", "loader.js")
+#: Parts of MathJax that some page, or its menu, can ask for beside the one script that holds the others.
+MATHJAX = (
+    "tex-chtml.js",
+    "input/tex/extensions/",
+    "input/mml",
+    "output/chtml/fonts/woff-v2/",
+    "a11y/",
+    "sre/",
+    "ui/",
+)
+#: Parts among them that the one script holds already, or that read what no page is written in.
+HELD = (
+    "input/tex/extensions/all-packages.js",
+    "input/mml/extensions/",
+    "ui/menu.js",
+    "a11y/assistive-mml.js",
+)
 #: What a screen reader is given of a formula: in the book's language, and in Braille.
 SPEECH = ("base", "en", "nemeth")
 
@@ -190,10 +205,10 @@ def _leave_out(static):
     for path in (mathjax / "sre" / "mathmaps").glob("*.json"):
         if path.stem not in SPEECH:
             path.unlink()
-    for path in [*mathjax.glob("*"), *mathjax.glob("output/*")]:
+    for path in list(mathjax.rglob("*")):
         name = path.relative_to(mathjax).as_posix()
-        if name != "output" and not name.startswith(MATHJAX):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.is_file() and (name.startswith(HELD) or not name.startswith(MATHJAX)):
+            path.unlink()
 
 
 def setup(app):
