@@ -111,6 +111,25 @@ def test_a_page_does_not_scroll_sideways_at_any_width(browser, site, page):
     tab.close()
 
 
+#: Of each formula with a number: whether the number ends where its box ends, and stands beside or below the formula.
+NUMBERS = """[...document.querySelectorAll("div.math:has(> .eqno)")].map(box => {
+  const [line, formula, number] = [box, box.querySelector("mjx-math"), box.querySelector(".eqno")]
+    .map(part => part.getBoundingClientRect());
+  const below = number.top >= formula.bottom - 1;
+  return [Math.abs(number.right - line.right) < 2, below || number.left >= formula.right - 1];
+})"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("page", ["book/race/routing", "book/synthesis/which_theory"])
+def test_the_number_of_a_formula_stands_at_the_end_of_its_line_or_below(browser, site, page, width):
+    tab, _ = open_page(browser, site, page, width)
+    places = tab.evaluate(NUMBERS)
+    assert len(places) > 5
+    assert all(all(place) for place in places)
+    tab.close()
+
+
 #: Watches, from the first moment, by how much of the window what one reads is moved.
 WATCH = """window.moved = 0;
 new PerformanceObserver(list => { for (const entry of list.getEntries()) window.moved += entry.value; })
