@@ -4,6 +4,8 @@ A job's makers take a size and return a call without arguments, so that preparin
 agree to stated precision; the tests beside hold that.
 """
 
+import ctypes
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -56,6 +58,8 @@ class Job:
         The work that every way has to do; empty where there is no such limit.
     limit : callable, optional
         As ``ours``, of that work alone.
+    parts : tuple of pairs, optional
+        More of that kind, each by name and as ``ours``; their shares are stored for the text of the page.
     """
 
     name: str
@@ -68,6 +72,31 @@ class Job:
     peer: Callable | None = None
     limit_is: str = ""
     limit: Callable | None = None
+    parts: tuple = ()
+
+
+#: Results that are kept before they are dropped together.
+KEPT = 16
+
+
+def keeping(make):
+    """The same call with its results kept, so that every one of them comes in memory that was not touched before."""
+    # glibc holds freed memory back for the next results, unless told to return it; other systems need not be told
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+
+    def kept_call(n):
+        call, kept = make(n), []
+
+        def run():
+            if len(kept) == KEPT:
+                kept.clear()
+                if give_back is not None:
+                    give_back(0)
+            kept.append(call())
+
+        return run
+
+    return kept_call
 
 
 def closed_form(n):
@@ -85,8 +114,17 @@ def by_solver(n, rtol=1e-10):
 
 
 def exponentials(n):
-    t = np.linspace(0, 20, 200)[:, None] * np.linspace(0.5, 2, n)
-    return lambda: np.exp(-t)
+    exponent = np.linspace(0, -20, 200)[:, None] * np.linspace(0.5, 2, n)
+    return lambda: np.exp(exponent)
+
+
+def first_touch(n):
+    def touch():
+        memory = np.empty((200, n))
+        memory.fill(1.0)
+        return memory
+
+    return touch
 
 
 def tree(n_domains, n_modes=32):
@@ -223,15 +261,43 @@ def neural_tangents(n):
     return lambda: jax.block_until_ready(tuple(kernel(X, None, ("nngp", "ntk"))[:2]))
 
 
-def arc_cosines(n):
-    cosine = np.random.default_rng(0).uniform(-1, 1, n * (n + 1) // 2)
+def arc_tangents(n, layers=3):
+    """As many as a triangle needs, on numbers that stay in the cache."""
+    sine, cosine = np.random.default_rng(0).uniform(-1, 1, (2, 2**13)) ** [[2], [1]]
+    out = np.empty_like(sine)
 
-    def three_layers():
-        for _ in range(3):
-            np.arccos(cosine)
-            np.sqrt(1 - cosine * cosine)
+    def all_layers():
+        for _ in range(layers * n * (n + 1) // 2 // sine.size + 1):
+            np.sqrt(sine, out=out)
+            np.arctan2(out, cosine, out=out)
 
-    return three_layers
+    return all_layers
+
+
+def inner_products(n, tile=128):
+    X = rows(n)
+    out = np.empty((tile, tile))
+
+    def triangle():
+        for _ in range(n * (n + 1) // 2 // tile**2 + 1):
+            np.matmul(X[:tile], X[-tile:].T, out=out)
+
+    return triangle
+
+
+def other_passes(n, layers=3):
+    """What a layer does to a tile besides, a NumPy call a pass: nine with two operands, three with a number."""
+    a, b = np.random.default_rng(0).uniform(0.5, 1, (2, 2**13))
+    out = np.empty_like(a)
+
+    def all_layers():
+        for _ in range(layers * n * (n + 1) // 2 // a.size + 1):
+            for _ in range(9):
+                np.multiply(a, b, out=out)
+            for _ in range(3):
+                np.multiply(a, 0.5, out=out)
+
+    return all_layers
 
 
 def finite_network(width):
@@ -303,7 +369,7 @@ def bottleneck_products(d, n=500, units=512, steps=4):
     return products
 
 
-def hidden_flow(n, name="tanh"):
+def hidden_flow(n, name):
     rng = np.random.default_rng(0)
     phi = rng.standard_normal((n, 2 * n)) / np.sqrt(2 * n)
     c, W = draw_units(n, 2 * n, rng)
@@ -311,8 +377,8 @@ def hidden_flow(n, name="tanh"):
     return np.zeros_like(h0), gram_matrix, h0, c, y, ACTIVATIONS[name]
 
 
-def flow_slope(n):
-    alpha, gram_matrix, h0, c, y, activation = hidden_flow(n)
+def flow_slope(n, name="tanh"):
+    alpha, gram_matrix, h0, c, y, activation = hidden_flow(n, name)
 
     def slope():
         h = alpha @ gram_matrix
@@ -323,7 +389,7 @@ def flow_slope(n):
 
 
 def flow_product(n):
-    alpha, gram_matrix, *_ = hidden_flow(n)
+    alpha, gram_matrix, *_ = hidden_flow(n, "tanh")
     return lambda: alpha @ gram_matrix
 
 
@@ -350,7 +416,12 @@ def rule_products(width, passes=4):
 JOBS = [
     Job("a mode's strength at 200 times", "gdln.linear.modes", "modes", (300, 1000, 3000), 100, closed_form,
         "SciPy, solve_ivp (RK45) at an error of 3e-10", by_solver, "its exponentials", exponentials),
-    Job("right-hand side of a routing tree, 32 modes", "gdln.race.trees", "domains", (1000, 3000, 10000), 30,
+    Job("a mode's strength, many modes", "gdln.linear.modes", "modes", (300, 1000, 3000), 1000, closed_form,
+        "SciPy, solve_ivp (RK45) at an error of 3e-10", by_solver, "its exponentials", exponentials),
+    Job("a mode's strength, many modes, every result kept", "gdln.linear.modes", "modes", (300, 1000, 3000), 1000,
+        keeping(closed_form), "SciPy, solve_ivp (RK45) at an error of 3e-10", keeping(by_solver),
+        "its exponentials, kept", keeping(exponentials), (("first touch", keeping(first_touch)),)),
+    Job("right-hand side of a routing tree, 32 modes", "gdln.race.trees", "domains", (10000, 20000, 40000), 30,
         tree_velocity, "NumPy, the tensor of all pairs", tensor_of_pairs),
     Job("action of a gated network and its gradient, 10 gates", "gdln.renormalization.descent", "samples",
         (500, 1000, 2000), 500, saddle_gradient, "PyTorch, autograd of the action", saddle_autograd,
@@ -360,7 +431,8 @@ JOBS = [
     Job("a Langevin step of all chains, width 30", "gdln.renormalization.langevin", "chains", (64, 128, 256), 64,
         chains_together, "PyTorch, a loop over the chains", chains_in_a_loop, "its Gaussian noise", own_noise),
     Job("NNGP and tangent kernel, three ReLU layers", "gdln.kernels.gram", "samples", (500, 1000, 2000), 1000,
-        wide_kernels, "neural-tangents, compiled", neural_tangents, "its arc cosines and roots", arc_cosines),
+        wide_kernels, "neural-tangents, compiled", neural_tangents, "its arc tangents and roots", arc_tangents,
+        (("inner products", inner_products), ("other passes", other_passes))),
     Job("tangent kernel of a finite network, 100 samples", "gdln.kernels.tangent", "width", (256, 512, 1024), 512,
         finite_kernel, "PyTorch, vmap(jacrev)", batched_jacobian),
     Job("20 steps of an ensemble, width 64", "gdln.nets.training", "networks", (8, 16, 32), 16, ensemble_together,
@@ -369,6 +441,8 @@ JOBS = [
         (250, 500, 1000), 500, bottleneck_steps, limit_is="its matrix products", limit=bottleneck_products),
     Job("right-hand side of the flow of tanh units", "gdln.convergence.flow", "samples and units",
         (250, 500, 1000), 500, flow_slope, limit_is="its matrix product", limit=flow_product),
+    Job("right-hand side of the flow of sine units", "gdln.convergence.flow", "samples and units",
+        (250, 500, 1000), 500, partial(flow_slope, name="sine"), limit_is="its matrix product", limit=flow_product),
     Job("a step of Align-ada, three layers", "gdln.alignment.rules", "width", (512, 1024, 2048), 1024, rule_step,
         limit_is="its matrix products", limit=rule_products),
 ]  # fmt: skip

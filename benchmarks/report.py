@@ -33,24 +33,28 @@ LONG_ENOUGH = 0.02
 
 
 def measured(job, rounds=7):
-    """Return milliseconds, ratios and growth of a job; a ratio is None where there is nothing to compare with."""
-    ways = {"ours": job.ours(job.at)}
-    if job.peer is not None:
-        try:
-            ways["peer"] = job.peer(job.at)
-        except ImportError:
-            pass
-    if job.limit is not None:
-        ways["limit"] = job.limit(job.at)
-    once = best_times(ways["ours"], rounds=2)[0]
-    calls = max(1, round(LONG_ENOUGH / max(once, 1e-6)))
+    """Return milliseconds, ratios, shares and growth of a job; None where there is nothing to compare with."""
+    makers = {"ours": job.ours, "peer": job.peer, "limit": job.limit, **dict(job.parts)}
+    ways = {}
+    for name, make in makers.items():
+        # an optional library may be missing
+        with contextlib.suppress(ImportError):
+            if make is not None:
+                ways[name] = make(job.at)
+    calls = [enough(way) for way in ways.values()]
     seconds = dict(zip(ways, best_times(*ways.values(), rounds=rounds, calls=calls), strict=True))
     ours = seconds["ours"]
     return {
         "milliseconds": 1e3 * ours,
         "faster": seconds["peer"] / ours if "peer" in ways else None,
         "share": seconds["limit"] / ours if "limit" in ways else None,
+        "parts": {name: seconds[name] / ours for name, _ in job.parts},
     }
+
+
+def enough(call):
+    """Return how many calls last long enough for the clock."""
+    return max(1, round(LONG_ENOUGH / max(best_times(call, rounds=2)[0], 1e-6)))
 
 
 def growth(job, rounds=3):
@@ -58,8 +62,7 @@ def growth(job, rounds=3):
     seconds = []
     for size in job.sizes:
         run = job.ours(size)
-        once = best_times(run, rounds=1)[0]
-        seconds += best_times(run, rounds=rounds, calls=max(1, round(LONG_ENOUGH / max(once, 1e-6))))
+        seconds += best_times(run, rounds=rounds, calls=enough(run))
     return float(np.polyfit(np.log(job.sizes), np.log(seconds), 1)[0])
 
 

@@ -12,15 +12,16 @@ def best_times(*jobs, rounds=5, calls=1):
         Called without arguments, one after the other, in every round.
     rounds : int, optional
         Measured rounds.
-    calls : int, optional
-        Calls of a job in one measurement; more for jobs that a clock can hardly see.
+    calls : int or sequence of int, optional
+        Calls of a job in one measurement, of all or of each; more for jobs that a clock can hardly see.
     """
     times = [[] for _ in jobs]
+    calls = [calls] * len(jobs) if isinstance(calls, int) else calls
     for round_ in range(rounds + 1):
-        for job, record in zip(jobs, times, strict=True):
+        for job, n, record in zip(jobs, calls, times, strict=True):
             start = time.process_time()
-            for _ in range(calls):
+            for _ in range(n):
                 job()
             if round_:
-                record.append((time.process_time() - start) / calls)
+                record.append((time.process_time() - start) / n)
     return [min(record) for record in times]

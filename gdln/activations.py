@@ -51,11 +51,15 @@ class Activation:
 
 
 def _sine(u):
-    value, slope = np.sin(u), np.cos(u)
-    value *= 0.5
-    slope *= 0.5
-    value += u
+    # with the tangent of half the angle, sin u = 2 t / (1 + t^2) and cos u = 2 / (1 + t^2) - 1: one function in place
+    # of two, which NumPy has vectorised where its sine and cosine in float64 are not
+    value = np.tan(u / 2)
+    slope = value * value
     slope += 1
+    np.divide(1, slope, out=slope)
+    value *= slope
+    value += u
+    slope += 0.5
     return value, slope
 
 

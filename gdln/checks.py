@@ -943,8 +943,15 @@ def _from_torch(kind):
     return any((k.__module__ or "").split(".")[0] == "torch" for k in kind.__mro__)
 
 
+_TYPES = {float: np.float64, int: np.int64, bool: np.bool_, complex: np.complex128}
+
+
 def _numbers(name, x, dtype):
     """The array of ``x`` in the type of ``dtype``, or words on why its elements are none."""
+    if type(x) is np.ndarray and x.dtype == _TYPES[dtype]:
+        return x  # the most frequent; for small arrays all that follows takes longer than what is computed of them
+    if type(x) is float and dtype is float:
+        return np.asarray(x)
     what = {float: "real numbers", int: "integers", bool: "booleans, or zeros and ones", complex: "numbers"}[
         dtype
     ]
@@ -973,9 +980,8 @@ def _numbers(name, x, dtype):
         raise ValueError(f"{name} needs {what}, got {found[(found != 0) & (found != 1)].flat[0]}")
     if dtype is int and kind == "u" and found.size and found.max() > np.iinfo(np.int64).max:
         raise ValueError(f"{name} needs integers of 64 bits, got {found.max()}")
-    target = {float: np.float64, int: np.int64, bool: np.bool_, complex: np.complex128}[dtype]
     with np.errstate(over="ignore"):  # wider floats that overflow are infinite, which the caller refuses
-        return np.asarray(found, dtype=target)
+        return np.asarray(found, dtype=_TYPES[dtype])
 
 
 def _listed(name, raw):

@@ -24,6 +24,13 @@ def test_values_and_slopes_are_those_of_the_formula(name):
     np.testing.assert_allclose(slope, BY_HAND[name][1], rtol=1e-13)
 
 
+def test_sine_units_keep_all_digits_where_the_tangent_of_half_the_angle_has_a_pole_and_far_out():
+    u = np.concatenate([np.pi * np.arange(-9, 10), np.nextafter(np.pi, [0, 4]), [1e-300, -1e8, 1e15, 1e300]])
+    value, slope = ACTIVATIONS["sine"].both(u)
+    np.testing.assert_allclose(value, u + np.sin(u) / 2, rtol=3e-16, atol=3e-16)
+    np.testing.assert_allclose(slope, 1 + np.cos(u) / 2, rtol=5e-16)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_slopes_are_derivatives_of_the_values(name):
     both, step = ACTIVATIONS[name].both, 1e-5

@@ -24,6 +24,7 @@ def test_every_job_is_stored_with_what_it_is_compared_with_and_no_other():
         assert (row["at"], row["sizes"], row["size"]) == (job.at, list(job.sizes), job.size)
         assert (row["faster"] is None) == (job.peer is None) and (row["share"] is None) == (job.limit is None)
         assert row["milliseconds"] > 0 and 0 < row["growth"] < 4
+        assert list(row["parts"]) == [name for name, _ in job.parts]
     rows = stored("costs.json")["results"]
     assert [row["work"] for row in rows] == [cost.name for cost in costs.COSTS]
 
@@ -47,7 +48,7 @@ def test_a_ratio_is_slower_only_below_half_of_the_stored_one_and_what_was_not_me
 
 
 def test_the_guard_names_what_became_slower_and_forgives_one_disturbed_measurement(monkeypatch, capsys):
-    job, calls = jobs.JOBS[1], []
+    job, calls = next(job for job in jobs.JOBS if "routing tree" in job.name), []
     monkeypatch.setattr(report, "JOBS", [job])
     rows = {job.name: {"faster": 8.0, "share": None}}
 
@@ -75,6 +76,39 @@ def test_an_exponent_is_the_slope_of_a_power():
 )
 def test_numbers_are_shown_with_the_digits_they_deserve(value, text):
     assert speed.shown(value) == text
+
+
+def test_a_number_in_a_sentence_is_the_stored_one_and_an_unknown_one_is_refused():
+    row = {"job": "a step: two", "faster": 7.13, "share": 0.536, "parts": {"first touch": 0.604}}
+    assert [speed.quoted([row], f"a step: two: {what}") for what in ("faster", "share", "first touch")] == [
+        "7.1",
+        "54\xa0%",
+        "60\xa0%",
+    ]
+    with pytest.raises(ValueError, match="no job 'a leap' is stored; there are a step: two"):
+        speed.quoted([row], "a leap: share")
+    with pytest.raises(ValueError, match="'a step: two' has no 'growth'; it has faster, share, first touch"):
+        speed.quoted([row], "a step: two: growth")
+    with pytest.raises(ValueError, match="has no 'faster'"):
+        speed.quoted([row | {"faster": None}], "a step: two: faster")
+
+
+def test_kept_results_are_all_different_and_are_dropped_in_time(monkeypatch):
+    alive = set()
+
+    class Result:
+        def __init__(self):
+            alive.add(id(self))
+
+        def __del__(self):
+            alive.discard(id(self))
+
+    monkeypatch.setattr(jobs, "KEPT", 3)
+    run, most = jobs.keeping(lambda n: Result)(1), []
+    for _ in range(7):
+        run()
+        most.append(len(alive))
+    assert most == [1, 2, 3, 1, 2, 3, 1]
 
 
 @pytest.mark.slow  # needs the built book

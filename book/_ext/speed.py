@@ -1,11 +1,14 @@
-"""``{speed-table}``, ``{cost-table}``, ``{regression-table}``: what was measured of speed and size, as tables."""
+"""``{speed-table}``, ``{cost-table}``, ``{regression-table}``: what was measured of speed and size, as tables.
+
+``{speed}`job: what` `` prints one of the numbers in a sentence.
+"""
 
 import json
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 from tables import row_of, table_of
 
 
@@ -25,16 +28,49 @@ def marked(text):
     ]
 
 
+def percent(share):
+    """Return a share as text, or a dash where there is none."""
+    return "–" if share is None else f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def read(env, file):
+    """Return the content of a file of results; the page is read again when it changes."""
+    path = Path(env.srcdir, "book", "data", file)
+    env.note_dependency(str(path))
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def quoted(rows, name):
+    """Return as text what is named ``job: what``, where what is ``faster``, ``share`` or one of the job's parts."""
+    job, _, what = name.rpartition(": ")
+    found = next((row for row in rows if row["job"] == job), None)
+    if found is None:
+        raise ValueError(f"no job {job!r} is stored; there are {', '.join(row['job'] for row in rows)}")
+    numbers = {"faster": found["faster"], "share": found["share"], **found["parts"]}
+    if numbers.get(what) is None:
+        raise ValueError(f"{job!r} has no {what!r}; it has {', '.join(numbers)}")
+    return shown(numbers[what]) if what == "faster" else percent(numbers[what])
+
+
+class Quoted(SphinxRole):
+    """One stored number of a job, with the digits of the table."""
+
+    def run(self):
+        try:
+            return [nodes.Text(quoted(read(self.env, SpeedTable.file)["results"], self.text))], []
+        except ValueError as error:
+            message = self.inliner.reporter.error(str(error), line=self.lineno)
+            return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
+
+
 class Stored(SphinxDirective):
-    """What two directives share: a file of results that a page is made of."""
+    """What the directives share: a file of results that a page is made of."""
 
     file = ""
 
     def stored(self):
-        """Return the file's content; the page is read again when it changes."""
-        path = Path(self.env.srcdir, "book", "data", self.file)
-        self.env.note_dependency(str(path))
-        return json.loads(path.read_text(encoding="utf-8"))
+        """Return the file's content."""
+        return read(self.env, self.file)
 
     def module(self, name):
         """Return a link to a module's place in the reference of the library."""
@@ -74,7 +110,7 @@ class SpeedTable(Stored):
                     [nodes.Text(job["instead"] or "–")],
                     [nodes.Text(shown(job["faster"]))],
                     [nodes.Text(job["limit"] or "–")],
-                    [nodes.Text("–" if job["share"] is None else f"{100 * job['share']:.0f} %")],
+                    [nodes.Text(percent(job["share"]))],
                     [nodes.Text(f"{job['growth']:.1f}")],
                 ]
             )
@@ -159,6 +195,7 @@ class RegressionTable(Stored):
 
 def setup(app):
     """Register the directives."""
+    app.add_role("speed", Quoted())
     app.add_directive("speed-table", SpeedTable)
     app.add_directive("cost-table", CostTable)
     app.add_directive("regression-table", RegressionTable)

@@ -6,7 +6,7 @@ from gdln import checks
 from gdln.kernels import moments
 from gdln.kernels.moments import FullyConnected, Kernels, pair_moments, two_sets
 
-TILE = 256
+TILE = 128  #: four tiles fit the second cache, and a diagonal tile, computed whole, is small
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow ends in words
@@ -71,6 +71,10 @@ def gram(network, X, X2=None, tile=TILE):
             moments.recursion(
                 network, [a[rows] for a in p11], [b[:, columns] for b in p22], p, theta, value, slope
             )
+            if not (np.isfinite(p).all() and np.isfinite(theta).all()):
+                raise FloatingPointError(
+                    "the kernel needs inputs whose fourth powers float64 can hold, got larger ones"
+                )
             nngp[rows, columns], ntk[rows, columns] = p, theta
             if same and i < j:
                 nngp[columns, rows], ntk[columns, rows] = p.T, theta.T
@@ -78,10 +82,6 @@ def gram(network, X, X2=None, tile=TILE):
         exact = moments.diagonal(network, moment)
         np.fill_diagonal(nngp, exact.nngp)
         np.fill_diagonal(ntk, exact.ntk)
-    if not (np.isfinite(nngp).all() and np.isfinite(ntk).all()):
-        raise FloatingPointError(
-            "the kernel needs inputs whose fourth powers float64 can hold, got larger ones"
-        )
     return Kernels(nngp, ntk)
 
 

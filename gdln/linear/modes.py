@@ -57,7 +57,7 @@ def mode_strength(t, s, a0, d=1.0, tau=1.0):
     checks.need((a0 > 0).all(), "a0", "strengths above 0", a0)
     checks.need((s >= 0).all(), "s", "singular values of at least 0", s)
     if ((d * a0 <= s) & (1e-300 * s < a0)).all():  # no mode shrinks, so no term below cancels
-        return s / (d + (s / a0 - d) * np.exp(-2 * s / tau * t))
+        return _growing(t, s, s / a0 - d, d, -2 * s / tau)
     decay = np.exp(-2 * s * t / tau)
     rise = _mean_decay(2 * s, t / tau)
     return a0 / (2 * a0 * d * rise + decay)
@@ -407,6 +407,20 @@ def _riccati(t, s, P, q, d):
     top = P * (up + down * e) + d * q**2 * rise
     bottom = down + up * e + d * P * rise
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+
+
+def _growing(t, s, gain, d, rate):
+    """Return s / (d + gain exp(rate t)), in the memory of the result alone: with many modes that takes most time."""
+    a = np.empty(np.broadcast_shapes(*map(np.shape, (t, s, gain, d))))
+    if rate.ndim == 1 and t.ndim == 2 and a.shape == (len(t), len(rate)) and t.shape[1] == 1:
+        np.dot(t, rate[None], out=a)  # a column times a row: the same bits in half the time of broadcasting
+    else:
+        np.multiply(rate, t, out=a)
+    np.exp(a, out=a)
+    a *= gain
+    a += d
+    np.divide(s, a, out=a)
+    return a if a.ndim else a[()]
 
 
 def _mean_decay(rate, t):

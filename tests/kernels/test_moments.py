@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdln.kernels.gram import gradient_covariance, gram, input_gradients
-from gdln.kernels.moments import FullyConnected, diagonal, diagonal_slope, from_moments
+from gdln.kernels.moments import MAPS, FullyConnected, diagonal, diagonal_slope, from_moments
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -98,6 +98,37 @@ def test_without_bias_a_homogeneous_network_scales_with_its_weights_and_inputs(n
     wider = FullyConnected(network.depth, network.activation, factor * network.W_std, 0.0)
     power = factor ** (2 * (network.depth + 1))
     close(gram(wider, X), type(start)(power * start.nngp, power * start.ntk), digits=6)
+
+
+@pytest.mark.parametrize("activation", MAPS)
+def test_the_scale_of_the_averages_is_a_factor(activation):
+    p, maps = np.array([0.3, -0.2, 1.0, 0.0]), MAPS[activation][0]
+    plain, scaled = np.empty((2, 4)), np.empty((2, 4))
+    maps(np.ones(4), p, np.ones(4), *plain)
+    maps(np.ones(4), p, np.ones(4), *scaled, 2.25)
+    np.testing.assert_allclose(scaled, 2.25 * plain, rtol=1e-15, atol=0)
+
+
+def relu_slopes(p11, p12, p22):
+    p11, p12, p22 = np.broadcast_arrays(p11, p12, p22)
+    value, slope = np.empty((2, p12.size))
+    MAPS["relu"][0](p11, p12, p22, value, slope)
+    return slope
+
+
+def test_a_pair_is_collinear_or_not_whatever_stands_beside_it():
+    ends = 1 - np.array(
+        [1e-15, 6e-15, 8e-15, 1e-13]
+    )  # the first two within the bound of 64 eps on the square
+    alone = np.concatenate([relu_slopes(1.0, [end], 1.0) for end in ends])
+    assert (alone[:2] == 0.5).all() and (alone[2:] < 0.5).all()
+    for beside in ([0.3], [0.3, 1.0], [-0.9] * 5):
+        np.testing.assert_array_equal(relu_slopes(1.0, [*ends, *beside], 1.0)[:4], alone)
+    # the bound of one pair is not that of another of a million times its size, on either side
+    sizes = np.array([1.0, 1e6])
+    for pair in (ends[:2], ends[2:], ends[[0, 3]], ends[[3, 0]]):
+        both = relu_slopes(sizes, sizes * pair, sizes)
+        assert ((both == 0.5) == (1 - pair < 7e-15)).all()
 
 
 @quick

@@ -20,6 +20,22 @@ def test_a_mode_does_not_feel_one_beside_it_that_shrinks():
     np.testing.assert_allclose(beside[:, :3], modes.mode_strength(t, s, a0), rtol=1e-14)
 
 
+def test_strengths_have_the_same_bits_however_times_and_modes_lie_in_their_arrays():
+    t, s, a0 = np.linspace(0, 20, 7), np.linspace(0.5, 2, 5), np.linspace(1e-3, 0.1, 3)
+    alone = np.array([[modes.mode_strength(time, mode, 1e-3, d=0.8, tau=1.7) for mode in s] for time in t])
+    options = {"a0": 1e-3, "d": 0.8, "tau": 1.7}
+    np.testing.assert_array_equal(modes.mode_strength(t[:, None], s, **options), alone)
+    np.testing.assert_array_equal(modes.mode_strength(t[:, None], s[None], **options), alone)
+    np.testing.assert_array_equal(modes.mode_strength(t, s[:, None], **options), alone.T)
+    np.testing.assert_array_equal(modes.mode_strength(t[:, None], s[:1], **options), alone[:, :1])
+    whole = modes.mode_strength(t[:, None], s, a0[:, None, None], d=0.8, tau=1.7)
+    assert whole.shape == (3, 7, 5)
+    np.testing.assert_array_equal(whole[0], alone)
+    by_mode = modes.mode_strength(t[:3, None], s[:3], a0, d=0.8, tau=1.7)
+    np.testing.assert_array_equal(by_mode, np.moveaxis(whole, 0, -1)[:3, range(3), range(3)])
+    assert isinstance(modes.mode_strength(1.0, 1.0, 0.1), np.float64)
+
+
 def test_a_mode_without_correlation_decays_as_one_over_time():
     t = np.array([0.0, 1.0, 1e3])
     np.testing.assert_allclose(modes.mode_strength(t, s=0.0, a0=0.5, d=2.0), 0.5 / (1 + 2 * t), rtol=1e-14)

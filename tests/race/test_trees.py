@@ -22,6 +22,18 @@ def test_one_pass_over_the_edges_equals_the_sum_over_all_paths(shape):
     assert np.allclose(tree.velocity(B), tree.path_by_path().velocity(B), rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize(
+    "levels", [([[0] * 3], [[0] * 2]), ([[0] * 3], [[0, 1, 1], [0, 0]]), ([[0, 0], [0]], [[0] * 2])]
+)
+@pytest.mark.parametrize("n_trunk", [1, 3])
+def test_a_side_of_one_level_beside_one_of_several_is_summed_as_well(levels, n_trunk):
+    tree = PathwayTree(*levels, S, D, n_trunk=n_trunk)
+    B = np.random.default_rng(3).standard_normal((tree.n_edges, 2))
+    before = B.copy()
+    assert np.allclose(tree.velocity(B), tree.path_by_path().velocity(B), rtol=1e-12, atol=1e-13)
+    assert np.array_equal(B, before)
+
+
 def test_the_velocity_is_downhill_on_the_loss_of_the_listed_paths():
     tree = PathwayTree([[0, 0, 1], [0, 0]], [[0, 0]], S, D)
     listed = tree.path_by_path()
