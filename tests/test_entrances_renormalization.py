@@ -8,6 +8,7 @@ from gdln.data import regression
 from gdln.renormalization import (
     chains,
     estimator,
+    features,
     gates,
     generalisation,
     kernels,
@@ -22,7 +23,8 @@ from gdln.renormalization import (
 from tests import test_entrances as walk
 
 MODULES = (
-    gates, kernels, patches, scalar, scale, saddle, posterior, generalisation, langevin, mixing, chains, estimator
+    gates, kernels, features, patches, scalar, scale, saddle, posterior, generalisation, langevin, mixing, chains,
+    estimator,
 )  # fmt: skip
 #: Records, which keep what they are given; the estimator, which looks at what it is given when it is fitted.
 APART = {
@@ -51,6 +53,14 @@ def calls():
     generator, net = torch.Generator().manual_seed(0), langevin.GatedNet(3, 2, [4])
     draws = rng.standard_normal((2, 8))
     return {
+        features.FeatureKernel: dict(
+            X=np.random.default_rng(2).standard_normal((9, 3)),
+            gates=[np.array([[1.0, 0]] * 4 + [[1, 1]] * 5)],
+            sigma2=1.0,
+            depth=1,
+            outputs=1,
+            tile=4,
+        ),
         gates.ClusterGates: dict(centres=X[:2], bandwidth=1.0),
         gates.PlaneGates: dict(directions=X[:2], thresholds=np.zeros(2), slope=2.0, allow_silent=True),
         gates.by_task: dict(
@@ -158,6 +168,7 @@ RIGHT = {
     "langevin.GatedNet": ("widths = [4, 4, 4] passed",),
     "scale.lowest_minimum": ("widths = array([10., inf])",),
     "scale.refuse_collapse": ("width = inf",),
+    "features.FeatureKernel": ("gates = [array",),  # more layers
     "gates.PlaneGates": ("slope = inf",),
     "gates.by_task": ("bottom_up = None passed",),
     "gates.clusters": ("bandwidth = None",),

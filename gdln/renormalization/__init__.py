@@ -1,8 +1,9 @@
 """Globally gated deep linear networks: what learning does to the shape of a kernel.
 
 Start with ``gates``: functions of the input that switch branches on and off. ``kernels`` turns inputs and gates into a
-``GatedKernel`` that depends on order parameters, one small matrix a layer; ``saddle`` finds them (``solve``), with
-``descent`` as its minimiser from the kernel's best ``scale``, and predicts. ``scalar`` has the networks without gates,
+``GatedKernel`` that depends on order parameters, one small matrix a layer; ``features`` does the same for many samples
+(``FeatureKernel``). ``saddle`` finds the order parameters (``solve``), with ``descent`` as its minimiser from the
+kernel's best ``scale``, and predicts with the ``covariance`` there. ``scalar`` has the networks without gates,
 where the matrix is a number; ``patches`` the convolutional ones. ``generalisation`` joins task, gates and prediction;
 ``estimator`` offers all this in scikit-learn's manner.
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from gdln import checks
 from gdln.renormalization.scale import lowest_minimum
@@ -103,8 +102,8 @@ class Problem:
     """
 
     def __init__(self, kernel, y, widths, sigma2, temperature, log_ratios=None):
-        made = all(hasattr(kernel, name) for name in ("dims", "n_points", "pull_inverse", "pull_vector"))
-        checks.need(made, "kernel", "a GatedKernel, PatchKernel or KernelStack", kernel)
+        made = all(hasattr(kernel, name) for name in ("dims", "n_points", "fit", "spectrum"))
+        checks.need(made, "kernel", "a GatedKernel, FeatureKernel, PatchKernel or KernelStack", kernel)
         self.kernel, self.sigma2, self.T = (
             kernel,
             _prior_variance(kernel, sigma2),
@@ -166,11 +165,10 @@ class Problem:
 
     def _lowest_scale(self):
         """Ratios at the lowest minimum of the action over multiples of the infinite-width point."""
-        eigenvalues, basis = np.linalg.eigh(self.kernel(np.eye(self.sizes[0])))
+        eigenvalues, squares = self.kernel.spectrum(np.eye(self.sizes[0]), self.y)
         positive = eigenvalues > len(eigenvalues) * np.finfo(float).eps * eigenvalues[-1]
         if self.T == 0 and not positive.all():  # the first evaluation says what is wrong
             return np.zeros(self.depth)
-        squares = (basis.T @ self.y) ** 2
         log_ratios, _ = lowest_minimum(
             np.maximum(eigenvalues, 0.0), squares, np.multiply(self.widths, self.sizes), self.sigma2, self.T
         )
@@ -269,49 +267,33 @@ class Problem:
         return float(max(norms))
 
     def data_term(self, U):
-        r""":math:`y^\top C^{-1}y + \log\det C`, the two positive parts of its gradient, and its rounding error.
-
-        One factorisation. A relative error :math:`\epsilon` of the kernel changes the value by
-        :math:`\mathrm{tr}B\,\delta C`, at most :math:`\epsilon\lVert C\rVert(\mathrm{tr}C^{-1} + |C^{-1}y|^2)`.
-        """
+        """The data's part of the action, its gradient in two positive parts and its rounding error, by one factor."""
         self.evaluations += 1
-        K = self.kernel(U)
-        diagonal = np.diag_indices_from(K)
-        K[diagonal] += self.T + self.jitter
-        norm = np.linalg.norm(K)
-        keep = K.copy() if self.T == 0 and self.jitter == 0 else None
-        factor, info = dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
-        if info != 0 and keep is not None:
-            jitter = self._find_jitter(keep)
+        fit = self.kernel.fit(U, self.y, self.T + self.jitter)
+        if fit is None and self.T == 0 and self.jitter == 0:
+            jitter = self._find_jitter(U)
             if jitter is None:
                 return None
             self.jitter = jitter
-            keep[diagonal] += self.jitter
-            factor, info = dpotrf(keep.T, lower=1, clean=1, overwrite_a=1)
-        if info != 0 or not np.isfinite(factor[-1, -1]):
-            return None
-        log_det = 2 * np.log(np.diag(factor)).sum()
-        v, _ = dpotrs(factor, self.y, lower=1)
-        inverse, _ = dpotri(factor, lower=1, overwrite_c=1)
-        value = self.y @ v + log_det
-        error = np.finfo(float).eps * norm * (np.trace(inverse) + v @ v)
-        return value, self.kernel.pull_inverse(inverse), self.kernel.pull_vector(v), error
+            fit = self.kernel.fit(U, self.y, self.jitter)
+        return None if fit is None else fit.data_term()
 
-    def _find_jitter(self, K):
+    def _find_jitter(self, U):
         """Refuse a singular kernel; for one that is only badly conditioned, say what to add.
 
         None if the kernel is invertible at infinite width, so that only this order parameter is to blame.
         """
-        rank = _rank(K)
-        if rank < len(K):
-            rank = _rank(self.kernel(np.eye(self.sizes[0])))
-            if rank == len(K):
+        n = len(self.y)
+        rank = self.kernel.rank(U)
+        if rank < n:
+            rank = self.kernel.rank(np.eye(self.sizes[0]))
+            if rank == n:
                 return None
             raise ValueError(
-                f"the kernel is singular at T = 0: its rank is {rank} for {len(K)} data points, and the capacity of "
+                f"the kernel is singular at T = 0: its rank is {rank} for {n} data points, and the capacity of "
                 f"these gates and inputs is {self.kernel.capacity()}; use T > 0, fewer points, or more gates"
             )
-        return JITTER * np.trace(K) / len(K)
+        return JITTER * self.kernel.mean_diagonal(U)
 
     def majorise(self, point):
         """One sweep, for finite widths: exact minima of the upper layers, then of the majorant in the first."""
@@ -401,11 +383,6 @@ def _search(problem, point, direction, max_evaluations):
         else:  # no value to interpolate: the point was outside of what can be factorised
             step *= 0.2
     return None
-
-
-def _rank(K):
-    eigenvalues = np.linalg.eigvalsh(K)
-    return int((eigenvalues > len(K) * np.finfo(float).eps * eigenvalues[-1]).sum())
 
 
 def _targets(kernel, y):

@@ -2,7 +2,9 @@ r"""Kernels of gated networks as maps from an order parameter :math:`U` to a ker
 
 A gated network with given order parameter is a Gaussian process with kernel :math:`K = \sum_{mn} U_{mn}
 D_{mn}`. For gates the kernels factorise, :math:`D_{mn} = F_m F_n^\top\circ K_0`, and no stack is ever
-formed (:class:`GatedKernel`); patches of a convolution give a general stack (:class:`KernelStack`).
+formed (:class:`GatedKernel`); patches of a convolution give a general stack (:class:`KernelStack`). Where there are
+more samples than the gates and inputs have features, no matrix of samples by samples is needed either
+(:class:`gdln.renormalization.features.FeatureKernel`).
 """
 
 import math
@@ -13,6 +15,7 @@ from scipy.linalg import block_diag
 from scipy.linalg.lapack import dpotrf
 
 from gdln import checks
+from gdln.renormalization.covariance import MatrixKernel
 
 MEMORY = 2**30  # bytes a kernel may need for its order parameters and features
 
@@ -75,7 +78,52 @@ def path_features(gates):
     return reduce(lambda a, b: (a[:, :, None] * b[:, None, :]).reshape(len(a), -1), scaled)
 
 
-class GatedKernel:
+class _Gated:
+    """What kernels of gated networks share: their gates, at the samples and at new points."""
+
+    _families = None
+
+    def _set_gates(self, n_samples, gates, depth, outputs):
+        """Keep the numbers of gates and outputs; return the path features at the samples, of one output."""
+        gates = [
+            checks.array("gates", G, shape=(n_samples, "n_gates"))
+            for G in (gates if _several(gates) else [gates] * depth)
+        ]
+        self.outputs, self.gate_numbers = outputs, tuple(G.shape[1] for G in gates)
+        self.dims = (outputs * self.gate_numbers[0], *self.gate_numbers[1:])
+        _check_memory(self.dims, n_samples * outputs)
+        return path_features(gates)
+
+    def _new_gates(self, X_new, gates):
+        """Gates of new points, given or from the families that are known."""
+        if gates is None:
+            families = self._families if isinstance(self._families, list | tuple) else [self._families]
+            known = all(map(callable, families))
+            checks.need(known, "gates", "those of the new points, as the kernel has no family of gates", None)
+            gates = self._families
+        gates = _evaluate(gates, X_new)
+        rows = [len(checks.array("gates", G, ndim=2)) for G in (gates if _several(gates) else [gates])]
+        what = f"one row for each of {len(X_new)} new points"
+        checks.need(set(rows) == {len(X_new)}, "gates", what, rows)
+        return gates
+
+    def _new_features(self, gates):
+        """Path features of new points, output by output."""
+        gates = list(gates) if _several(gates) else [gates] * len(self.dims)
+        gates = [checks.array("gates", G, empty=True) for G in gates]
+        numbers = tuple(G.shape[-1] if G.ndim == 2 else G.shape for G in gates)
+        checks.need(numbers == self.gate_numbers, "gates", f"gate sets of sizes {self.gate_numbers}", numbers)
+        return _by_output(path_features(gates), self.outputs)
+
+    def diagonal(self, U, K0_diagonal, gates):
+        """Kernel of every new point with itself, from its input kernel and its gates."""
+        F = self._new_features(gates)
+        shape = (len(F) // self.outputs,)
+        K0_diagonal = checks.array("diagonal", K0_diagonal, shape=shape, least=0, empty=True)
+        return ((F @ U) * F).sum(axis=1) * np.tile(K0_diagonal, self.outputs)
+
+
+class GatedKernel(_Gated, MatrixKernel):
     r"""The factorised kernels :math:`D_{mn} = M^{-L} F_m F_n^\top\circ K_0` of a gated network.
 
     Parameters
@@ -105,21 +153,14 @@ class GatedKernel:
         parameters, of size :math:`M^L`, do not fit into memory.
     """
 
-    X = sigma2 = _families = None
+    X = sigma2 = None
 
     def __init__(self, K0, gates, *, depth=1, outputs=1):
         depth, outputs = checks.count("depth", depth), checks.count("outputs", outputs)
-        several = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
         K0 = _check_kernel(K0)
-        gates = [
-            checks.array("gates", G, shape=(len(K0), "n_gates"))
-            for G in (gates if several else [gates] * depth)
-        ]
-        self.outputs, self.gate_numbers = outputs, tuple(G.shape[1] for G in gates)
-        self.dims = (outputs * self.gate_numbers[0], *self.gate_numbers[1:])
-        _check_memory(self.dims, len(K0) * outputs)
+        F = self._set_gates(len(K0), gates, depth, outputs)
         self.K0 = np.tile(K0, (outputs, outputs))
-        self.F = self._features(gates)
+        self.F = _by_output(F, outputs)
 
     @classmethod
     def from_inputs(cls, X, gates, *, sigma2=1.0, depth=1, outputs=1):
@@ -177,17 +218,7 @@ class GatedKernel:
         checks.need(self.X is not None, "kernel", "to know its inputs (GatedKernel.from_inputs)", self)
         X_new = checks.array("X_new", X_new, shape=("n_new", self.X.shape[1]))
         cross = input_kernel(self.X, X_new, self.sigma2)
-        if gates is None:
-            families = self._families if isinstance(self._families, list | tuple) else [self._families]
-            known = all(map(callable, families))
-            checks.need(known, "gates", "those of the new points, as the kernel has no family of gates", None)
-            gates = self._families
-        gates = _evaluate(gates, X_new)
-        several = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
-        rows = [len(checks.array("gates", G, ndim=2)) for G in (gates if several else [gates])]
-        what = f"one row for each of {len(X_new)} new points"
-        checks.need(set(rows) == {len(X_new)}, "gates", what, rows)
-        return cross, self.sigma2 * (X_new**2).mean(axis=1), gates
+        return cross, self.sigma2 * (X_new**2).mean(axis=1), self._new_gates(X_new, gates)
 
     @property
     def n_points(self):
@@ -208,13 +239,6 @@ class GatedKernel:
         K0_cross = checks.array("cross", K0_cross, shape=shape, empty=True)
         return (F @ U @ self.F.T) * np.tile(K0_cross, (self.outputs, self.outputs))
 
-    def diagonal(self, U, K0_diagonal, gates):
-        """Kernel of every new point with itself."""
-        F = self._new_features(gates)
-        shape = (len(F) // self.outputs,)
-        K0_diagonal = checks.array("diagonal", K0_diagonal, shape=shape, least=0, empty=True)
-        return ((F @ U) * F).sum(axis=1) * np.tile(K0_diagonal, self.outputs)
-
     def pull_inverse(self, lower):
         r""":math:`F^\top(B\circ K_0)F` of a symmetric ``B`` given by its lower triangle; destroys ``lower``."""
         lower *= self.K0.T
@@ -231,19 +255,8 @@ class GatedKernel:
         """Rank a kernel of these gates can reach: rank of the input kernel times rank of the features."""
         return int(np.linalg.matrix_rank(self.K0, hermitian=True) * np.linalg.matrix_rank(self.F))
 
-    def _features(self, gates):
-        return block_diag(*[path_features(gates)] * self.outputs)
 
-    def _new_features(self, gates):
-        given = isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
-        gates = list(gates) if given else [gates] * len(self.dims)
-        gates = [checks.array("gates", G, empty=True) for G in gates]
-        numbers = tuple(G.shape[-1] if G.ndim == 2 else G.shape for G in gates)
-        checks.need(numbers == self.gate_numbers, "gates", f"gate sets of sizes {self.gate_numbers}", numbers)
-        return self._features(gates)
-
-
-class KernelStack:
+class KernelStack(MatrixKernel):
     r"""Kernels :math:`D_{mn}` given one by one, :math:`K = \sum_{mn} U_{mn} D_{mn}`.
 
     Parameters
@@ -339,6 +352,16 @@ def capacity(n_inputs, n_gates, depth=1, binary=False):
     if checks.flag("binary", binary):
         return n_inputs * sum(math.comb(n_gates, k) for k in range(1, min(depth, n_gates) + 1))
     return n_inputs * math.comb(n_gates + depth - 1, depth)
+
+
+def _by_output(F, outputs):
+    """Features, or a matrix between them, of several outputs, from those of one: a block for each."""
+    return block_diag(*[F] * outputs)
+
+
+def _several(gates):
+    """Whether these are gate sets, one a layer."""
+    return isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
 
 
 def _evaluate(gates, X):

@@ -8,7 +8,8 @@ Given order parameters :math:`U_1,\dots,U_L` the network is a Gaussian process w
               + y^\top C^{-1} y + \log\det C,\qquad C = TI + K,\quad A_l = \sigma^2 U_{l+1}\otimes I_M.
 
 Kernels are objects that map :math:`U_1` to :math:`K` and back (:class:`~gdln.renormalization.kernels.GatedKernel`,
-:class:`~gdln.renormalization.kernels.KernelStack`);
+:class:`~gdln.renormalization.kernels.KernelStack`, and :class:`~gdln.renormalization.features.FeatureKernel` where
+there are more samples than the capacity);
 :func:`solve` finds the saddle point and returns a :class:`SaddleSolution` that predicts.
 """
 
@@ -17,10 +18,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from gdln import checks
 from gdln.renormalization.descent import BLURRED, Problem, descend, gradients, priors
+from gdln.renormalization.features import FeatureKernel
 from gdln.renormalization.kernels import GatedKernel
 from gdln.renormalization.scale import refuse_collapse
 
@@ -93,11 +94,7 @@ class SaddleSolution:
     _memory: tuple = field(default=(), repr=False)
 
     def __post_init__(self):
-        K = self.kernel(self.U[0])
-        ridge = self.temperature + self.jitter
-        factor = cho_factor(K + ridge * np.eye(len(K)), lower=True)
-        object.__setattr__(self, "_factor", factor)
-        object.__setattr__(self, "_weights", cho_solve(factor, self.y))
+        object.__setattr__(self, "_fit", self.kernel.fit(self.U[0], self.y, self.temperature + self.jitter))
 
     def predict(self, X_new, gates=None):
         r"""Posterior mean and variance at new points, for a kernel that knows its inputs.
@@ -126,25 +123,24 @@ class SaddleSolution:
         Parameters
         ----------
         cross : array_like, shape (n_new, n_samples)
-            Input kernel between new points and samples; for a stack, shape (d, d, n_new, n_samples).
+            Input kernel between new points and samples; for a stack, shape (d, d, n_new, n_samples); for a
+            :class:`~gdln.renormalization.features.FeatureKernel` the new inputs themselves, (n_new, n_inputs).
         diagonal : array_like, shape (n_new,)
             Input kernel of each new point with itself; for a stack, shape (d, d, n_new).
         gates : array_like, shape (n_new, n_gates), or list of them
-            Gates at the new points, as they were given to
-            :class:`~gdln.renormalization.kernels.GatedKernel`; not for a stack.
+            Gates at the new points, as they were given to the kernel; not for a stack.
 
         Returns
         -------
         prediction : Prediction
         """
-        gated = isinstance(self.kernel, GatedKernel)
+        gated = isinstance(self.kernel, GatedKernel | FeatureKernel)
         what = "those of the new points" if gated else "None for a stack"
         checks.need(gated == (gates is not None), "gates", what, gates)
         gates = (gates,) if gated else ()
-        k = self.kernel.cross(self.U[0], cross, *gates)
-        half = solve_triangular(self._factor[0], k.T, lower=True)
-        variance = self.kernel.diagonal(self.U[0], diagonal, *gates) - (half**2).sum(axis=0)
-        return Prediction(self._by_output(k @ self._weights), self._by_output(np.maximum(variance, 0.0)))
+        mean, taken = self._fit.predict(self.kernel.cross(self.U[0], cross, *gates))
+        variance = self.kernel.diagonal(self.U[0], diagonal, *gates) - taken
+        return Prediction(self._by_output(mean), self._by_output(np.maximum(variance, 0.0)))
 
     def training_error(self):
         r"""Squared error of the mean predictor, and mean posterior loss, both averaged over the data points.
@@ -155,9 +151,9 @@ class SaddleSolution:
             :math:`\frac{T^2}{P}|C^{-1}y|^2` and the same plus :math:`T - \frac{T^2}{P}\mathrm{tr}\,C^{-1}`.
         """
         T, P = self.temperature, len(self.y)
-        of_mean = T**2 * float(self._weights @ self._weights) / P
-        inverse_trace = (solve_triangular(self._factor[0], np.eye(P), lower=True) ** 2).sum()
-        return of_mean, of_mean + T - T**2 * float(inverse_trace) / P
+        weights = self._fit.weights
+        of_mean = T**2 * float(weights @ weights) / P
+        return of_mean, of_mean + T - T**2 * self._fit.inverse_trace() / P
 
     def conserved(self):
         r"""Quantities that are equal at a stationary point.
@@ -166,8 +162,8 @@ class SaddleSolution:
         :math:`y^\top C^{-1}KC^{-1}y - \mathrm{tr}KC^{-1}`. Where a width is infinite, the limit of the first, which is
         the quantity of the layer below or of the data.
         """
-        K = self.kernel(self.U[0])
-        data = self._weights @ K @ self._weights - np.trace(cho_solve(self._factor, K))
+        grown, shrunk = self._fit.explained()
+        data = grown - shrunk
         layers, below = [], data
         for N, a, u in zip(self.widths, priors(self.U, self.kernel.dims, self.sigma2), self.U, strict=True):
             if np.isfinite(N):
@@ -199,7 +195,7 @@ class SaddleSolution:
             (K0 if K0_new is None else K0_new),
         )
         F = self.kernel.F
-        B = cho_solve(self._factor, np.eye(len(F))) - np.outer(self._weights, self._weights)
+        B = self._fit.inverse() - np.outer(self._fit.weights, self._fit.weights)
         inner = ((F @ self.U[0] @ F.T) * B).reshape(D, P, D, P).sum(axis=(0, 2))
         return np.asarray(K0_new) - K0_cross @ inner @ K0_cross.T / self.widths[0]
 
@@ -227,7 +223,7 @@ def solve(
 
     Parameters
     ----------
-    kernel : GatedKernel or KernelStack
+    kernel : GatedKernel, FeatureKernel or KernelStack
         Kernel of the training samples as a map of the order parameter; it fixes the depth :math:`L`.
     y : array_like, shape (n_samples,) or (n_samples, outputs)
         Targets.

@@ -8,7 +8,7 @@ from scipy.linalg.lapack import dpotrf
 
 from gdln import renormalization as rn
 from gdln.data.regression import relu_teacher
-from gdln.renormalization import descent, gates
+from gdln.renormalization import covariance, descent, gates
 from gdln.renormalization.kernels import GatedKernel, KernelStack, input_kernel
 from gdln.renormalization.scalar import solve_linear
 from tests.renormalization.example import WORKED, Y, problem, worked
@@ -93,7 +93,7 @@ def test_jitter_is_added_only_when_the_factorisation_fails_and_is_reported(monke
         factor, info = dpotrf(*args, **kwargs)
         return factor, (1 if len(calls) == 1 else info)
 
-    monkeypatch.setattr(descent, "dpotrf", fails_once)
+    monkeypatch.setattr(covariance, "dpotrf", fails_once)
     solution = rn.solve(kernel, y, widths=50)
     np.testing.assert_allclose(solution.jitter, 1e-10 * np.trace(kernel(first)) / 40)
     np.testing.assert_allclose(solution.U[0], clean.U[0], atol=1e-6)

@@ -1,0 +1,86 @@
+r"""The covariance :math:`C = TI + K` of the targets at given order parameters, and all that is asked of it.
+
+The action and the predictions need its logarithmic determinant, what its inverse makes of the targets, and the gradient
+in the order parameter. A kernel's ``fit(U, y, noise)`` gives an object that knows these: here from a Cholesky factor of
+the matrix of samples by samples; :mod:`gdln.renormalization.features` does without that matrix.
+"""
+
+import numpy as np
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+
+
+class MatrixKernel:
+    """What kernels share whose matrix on the samples is formed: ``kernel(U)``, of shape (n_points, n_points)."""
+
+    def fit(self, U, y, noise):
+        """Covariance at an order parameter with the targets; None if it cannot be factorised."""
+        K = self(U)
+        K[np.diag_indices_from(K)] += noise
+        norm = np.linalg.norm(K)
+        factor, info = dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
+        if info != 0 or not np.isfinite(factor[-1, -1]):
+            return None
+        return MatrixFit(self, U, y, factor, norm)
+
+    def spectrum(self, U, y):
+        """Eigenvalues of the kernel and squared projections of the targets on its eigenvectors."""
+        eigenvalues, basis = np.linalg.eigh(self(U))
+        return eigenvalues, (basis.T @ y) ** 2
+
+    def rank(self, U):
+        """Rank of the kernel on the samples."""
+        K = self(U)
+        eigenvalues = np.linalg.eigvalsh(K)
+        return int((eigenvalues > len(K) * np.finfo(float).eps * eigenvalues[-1]).sum())
+
+    def mean_diagonal(self, U):
+        """Mean of the kernel of a sample with itself."""
+        K = self(U)
+        return np.trace(K) / len(K)
+
+
+class MatrixFit:
+    r"""Covariance and targets, by the Cholesky factor of the matrix.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n_points,)
+        :math:`v = C^{-1}y`.
+    """
+
+    def __init__(self, kernel, U, y, factor, norm):
+        self._kernel, self._U, self._y, self._factor, self._norm = kernel, U, y, factor, norm
+        self.weights, _ = dpotrs(factor, y, lower=1)
+
+    def data_term(self):
+        r""":math:`y^\top C^{-1}y + \log\det C`, the two positive parts of its gradient, and its rounding error.
+
+        A relative error :math:`\epsilon` of the kernel changes the value by :math:`\mathrm{tr}B\,\delta C`, at most
+        :math:`\epsilon\lVert C\rVert(\mathrm{tr}C^{-1} + |C^{-1}y|^2)`. The inverse takes the place of the factor, so
+        this is the last that is asked.
+        """
+        v = self.weights
+        log_det = 2 * np.log(np.diag(self._factor)).sum()
+        inverse, _ = dpotri(self._factor, lower=1, overwrite_c=1)
+        value = self._y @ v + log_det
+        error = np.finfo(float).eps * self._norm * (np.trace(inverse) + v @ v)
+        return value, self._kernel.pull_inverse(inverse), self._kernel.pull_vector(v), error
+
+    def predict(self, rows):
+        """Mean at new points, and what the targets take from the variance there, from their kernel with the samples."""
+        half = solve_triangular(self._factor, rows.T, lower=True)
+        return rows @ self.weights, (half**2).sum(axis=0)
+
+    def inverse(self):
+        """Inverse, shape (n_points, n_points)."""
+        return cho_solve((self._factor, True), np.eye(len(self._factor)))
+
+    def inverse_trace(self):
+        """Trace of the inverse."""
+        return float((solve_triangular(self._factor, np.eye(len(self._factor)), lower=True) ** 2).sum())
+
+    def explained(self):
+        r""":math:`v^\top Kv` and :math:`\mathrm{tr}KC^{-1}`."""
+        K = self._kernel(self._U)
+        return self.weights @ K @ self.weights, np.trace(cho_solve((self._factor, True), K))

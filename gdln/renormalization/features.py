@@ -1,0 +1,296 @@
+r"""The kernel of a gated network by its features, for more samples than a matrix of samples by samples has room for.
+
+The kernel :math:`K(x,x') = M^{-L}\,g(x)^{\otimes L\top}U\,g(x')^{\otimes L}\,\frac{\sigma^2}{N_0}x^\top x'` is an
+inner product: with the features :math:`z(x) = f(x)\otimes\tilde x` of path features :math:`f = M^{-L/2}g^{\otimes L}`
+and scaled inputs :math:`\tilde x = \sigma x/\sqrt{N_0}`, as rows of :math:`Z`,
+
+.. math:: K = Z(U\otimes I)Z^\top = \Phi\Phi^\top,\qquad \Phi = Z(\ell\otimes I),\quad U = \ell\ell^\top.
+
+There are :math:`D` of them, the capacity: the rank of the gates times that of the inputs, at most :math:`M^LN_0`. With
+the Gram matrix of features :math:`H = \Phi^\top\Phi = (\ell\otimes I)^\top Z^\top Z(\ell\otimes I)`, of :math:`D`
+rows, two identities give all that is asked of :math:`C = TI + K`, exactly. Sylvester's determinant identity (the
+products of two matrices in either order have the same eigenvalues but for zeros) and Woodbury's identity (the inverse
+of a matrix after a change of low rank) say
+
+.. math:: \log\det C &= (P-D)\log T + \log\det(TI + H),\\
+          C^{-1} &= T^{-1}\big(I - \Phi(TI+H)^{-1}\Phi^\top\big).
+
+So :math:`a = (TI+H)^{-1}\Phi^\top y` are the coefficients of ridge regression on the features, its residual
+:math:`r = y - \Phi a` is :math:`TC^{-1}y`, and
+
+.. math:: y^\top C^{-1}y = \lvert r\rvert^2/T + \lvert a\rvert^2,
+
+the least value of a sum of squares: an error of :math:`a` enters it squared, and nothing cancels. From
+:math:`\Phi^\top C^{-1}\Phi = I - T(TI+H)^{-1}` and :math:`\Phi^\top C^{-1}y = a` the gradients in :math:`U` are
+
+.. math:: \nabla_U\log\det C &= \ell^{-\top}\,\mathrm{Tr}_{N_0}\big[I - T(TI+H)^{-1}\big]\,\ell^{-1},\\
+          \nabla_U\,y^\top C^{-1}y &= -\ell^{-\top}\,\mathrm{Tr}_{N_0}\big[aa^\top\big]\,\ell^{-1},
+
+with the trace over the index of the inputs. A new point with features :math:`\varphi` has the mean
+:math:`\varphi^\top a`, and of its variance :math:`T\varphi^\top(TI+H)^{-1}\varphi` is left, besides what no sample
+reaches.
+
+A pass over the samples makes :math:`Z^\top Z`, :math:`PD^2` multiplications by tiles of rows; an evaluation takes
+:math:`D^3`, whatever :math:`P`, and the memory is some matrices of :math:`8D^2` bytes. It is the way where
+:math:`P > D`; below, :class:`~gdln.renormalization.kernels.GatedKernel` is smaller, and solves :math:`T = 0` too. Where
+both :math:`P` and :math:`D` are beyond memory, nothing here helps but fewer gates or inputs.
+"""
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+
+from gdln import checks
+from gdln.renormalization.kernels import _by_output, _evaluate, _Gated
+
+#: Samples whose features are formed at a time.
+TILE = 1024
+
+
+class FeatureKernel(_Gated):
+    r"""A gated network's kernel as inner product of features, for more samples than features.
+
+    It takes the place of a :class:`~gdln.renormalization.kernels.GatedKernel` in
+    :func:`~gdln.renormalization.saddle.solve` and in the predictions of what that returns, with equal results.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_inputs)
+        Inputs.
+    gates : callable, array_like of shape (n_samples, n_gates), or list of either
+        As :meth:`gdln.renormalization.kernels.GatedKernel.from_inputs` takes them.
+    sigma2 : float, optional
+        Prior variance :math:`\sigma^2` of every weight, those of the first layer included.
+    depth : int, optional
+        Number of gated layers :math:`L` when one set of gates serves all of them.
+    outputs : int, optional
+        Number of network outputs.
+    tile : int, optional
+        Samples whose features are formed at a time; it changes nothing but rounding, memory and time.
+
+    Attributes
+    ----------
+    dims : tuple of int
+        New indices a layer adds to the order parameter, readout first.
+    sigma2 : float
+        As given.
+    n_points : int
+        Data points, samples times outputs.
+    n_features : int
+        Features that count :math:`D`, of all outputs.
+
+    Raises
+    ------
+    ValueError
+        If the arguments do not fit, or there are no more samples than features of one output.
+
+    Notes
+    -----
+    Features that the samples do not span are left out: a kernel of rank :math:`D` has :math:`D` features. Where
+    :func:`~gdln.renormalization.saddle.solve` is asked for :math:`T = 0` it refuses, as more data points than the
+    capacity make a singular kernel.
+
+    Examples
+    --------
+    >>> X = np.array([[1.0, 0], [0, 1], [1, -1], [0.5, 0.5], [2, 1]])
+    >>> kernel = FeatureKernel(X, np.array([[1, 0], [1, 1], [1, 0], [1, 1], [1, 1]]), sigma2=1.5)
+    >>> kernel.n_points, kernel.n_features
+    (5, 4)
+    """
+
+    def __init__(self, X, gates, *, sigma2=1.0, depth=1, outputs=1, tile=TILE):
+        X = checks.array("X", X, shape=("n_samples", "n_inputs"))
+        self.sigma2 = float(checks.positive("sigma2", sigma2))
+        depth, outputs = checks.count("depth", depth), checks.count("outputs", outputs)
+        tile = checks.count("tile", tile)
+        F = self._set_gates(len(X), _evaluate(gates, X), depth, outputs)
+        each = gates if isinstance(gates, list | tuple) else [gates]
+        self._families = gates if all(map(callable, each)) else None
+        scale = np.sqrt(self.sigma2 / X.shape[1])
+        self._x, x = _spanned(X * scale)
+        self._f, f = _spanned(F)
+        self._to_inputs, self._to_gates = scale * x, _by_output(f, outputs)
+        number = self._f.shape[1] * self._x.shape[1]
+        what = (
+            f"more samples than the {number} features of its gates and inputs; for fewer take a GatedKernel"
+        )
+        checks.need(len(X) > number, "X", what, len(X))
+        self.n_points, self.n_features = len(X) * outputs, number * outputs
+        gram = np.zeros((number, number))
+        for first in range(0, len(X), tile):
+            rows = slice(first, first + tile)
+            Z = _products(self._f[rows], self._x[rows])
+            gram += Z.T @ Z
+        self._gram = gram
+
+    def new_points(self, X_new, gates=None):
+        """New inputs, their input kernel with themselves, and their gates, for ``predict_from``.
+
+        Parameters
+        ----------
+        X_new : array_like, shape (n_new, n_inputs)
+            New points.
+        gates : array_like, shape (n_new, n_gates), or list of them, optional
+            Their gates; by default from the family the kernel was made with.
+
+        Returns
+        -------
+        X_new : ndarray, shape (n_new, n_inputs)
+        diagonal : ndarray, shape (n_new,)
+        gates : ndarray, or list of them
+        """
+        X_new = checks.array("X_new", X_new, shape=("n_new", len(self._to_inputs)))
+        return X_new, self.sigma2 * (X_new**2).mean(axis=1), self._new_gates(X_new, gates)
+
+    def cross(self, U, X_new, gates):
+        r"""Features :math:`\varphi` of new points, whose products with those of the samples are the kernel.
+
+        Parameters
+        ----------
+        U : ndarray, shape (d, d)
+            Order parameter.
+        X_new : array_like, shape (n_new, n_inputs)
+            New inputs.
+        gates : array_like, shape (n_new, n_gates), or list of them
+            Their gates.
+
+        Returns
+        -------
+        features : ndarray, shape (n_new * outputs, n_features)
+        """
+        F = self._new_features(gates)
+        shape = (len(F) // self.outputs, len(self._to_inputs))
+        x = checks.array("cross", X_new, shape=shape, empty=True) @ self._to_inputs
+        root = np.linalg.cholesky(self._inner(U))
+        f = solve_triangular(root, self._to_gates.T @ (U @ F.T), lower=True).T
+        return _products(f, np.tile(x, (self.outputs, 1)))
+
+    def fit(self, U, y, noise):
+        """Covariance at an order parameter with the targets; None if it cannot be factorised, as without noise."""
+        if noise == 0:
+            return None
+        root = np.linalg.cholesky(self._inner(U))
+        d, n = len(root), self._x.shape[1]
+        H = _by_output(self._gram, self.outputs)
+        H = (root.T @ H.reshape(d, -1)).reshape(-1, d, n)
+        H = np.matmul(root.T, H).reshape(self.n_features, self.n_features)
+        H[np.diag_indices_from(H)] += noise
+        norm = np.linalg.norm(H)
+        factor, info = dpotrf(H.T, lower=1, clean=1, overwrite_a=1)
+        if info != 0 or not np.isfinite(factor[-1, -1]):
+            return None
+        return _FeatureFit(self, root, y, noise, factor, norm)
+
+    def spectrum(self, U, y):
+        """Eigenvalues of the kernel and squared projections of the targets; all zeros of the kernel count as one."""
+        root = np.linalg.cholesky(self._inner(U))
+        d, n = len(root), self._x.shape[1]
+        H = (root.T @ _by_output(self._gram, self.outputs).reshape(d, -1)).reshape(-1, d, n)
+        eigenvalues, basis = np.linalg.eigh(np.matmul(root.T, H).reshape(self.n_features, -1))
+        positive = eigenvalues > self.n_points * np.finfo(float).eps * eigenvalues[-1]
+        pulled = (root.T @ self.pull(y)).ravel()
+        squares = np.zeros(self.n_points)
+        squares[: self.n_features][positive] = (basis[:, positive].T @ pulled) ** 2 / eigenvalues[positive]
+        squares[-1] = max(y @ y - squares.sum(), 0.0)
+        return np.pad(np.where(positive, eigenvalues, 0.0), (0, self.n_points - self.n_features)), squares
+
+    def rank(self, U):
+        """Rank of the kernel on the samples, the same at every order parameter that is positive definite."""
+        return int(self.outputs * np.linalg.matrix_rank(self._gram, hermitian=True))
+
+    def capacity(self):
+        """Rank a kernel of these gates can reach: rank of the inputs times rank of the features."""
+        return self.n_features
+
+    def push(self, u):
+        """Products of all features of the samples with ``u``, of shape (d, n): one number a data point."""
+        parts = u.reshape(self.outputs, self._f.shape[1], -1)
+        return np.concatenate([((self._x @ part.T) * self._f).sum(axis=1) for part in parts])
+
+    def pull(self, v):
+        """Sum over the data points of their features times ``v``, shape (d, n)."""
+        return np.concatenate([(self._f * part[:, None]).T @ self._x for part in v.reshape(self.outputs, -1)])
+
+    def pull_back(self, G):
+        """Gradient in the order parameter from that in the part of it which the samples see."""
+        return self._to_gates @ G @ self._to_gates.T
+
+    def _inner(self, U):
+        """The order parameter between the path features that count."""
+        return self._to_gates.T @ U @ self._to_gates
+
+
+class _FeatureFit:
+    r"""Covariance and targets, by the Cholesky factor of :math:`TI + H`.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (n_points,)
+        :math:`v = C^{-1}y`.
+    """
+
+    def __init__(self, kernel, root, y, noise, factor, norm):
+        self._kernel, self._root, self._noise = kernel, root, noise
+        self._factor, self._norm = factor, norm
+        a, rest = np.zeros((len(root), len(factor) // len(root))), y
+        # the second solution takes back what rounding made of the Gram matrix, as its right side is that of the samples
+        for _ in range(2):
+            slope = root.T @ kernel.pull(rest) - noise * a
+            a = a + dpotrs(factor, slope.ravel(), lower=1)[0].reshape(a.shape)
+            rest = y - kernel.push(root @ a)
+        self._coefficients, self._rest = a, rest
+        self.weights = rest / noise
+
+    def data_term(self):
+        r""":math:`y^\top C^{-1}y + \log\det C`, the two positive parts of its gradient, and its rounding error.
+
+        The inverse takes the place of the factor, so this is the last that is asked.
+        """
+        a, v = self._coefficients, self.weights
+        d, n = a.shape
+        hidden = self._kernel.n_points - len(self._factor)
+        log_det = hidden * np.log(self._noise) + 2 * np.log(np.diag(self._factor)).sum()
+        inverse, _ = dpotri(self._factor, lower=1, overwrite_c=1)
+        # of the blocks on and above the diagonal; in the order of C the lower triangle is the upper one
+        partial = np.triu(np.einsum("ikjk->ij", inverse.T.reshape(d, n, d, n)))
+        partial += np.triu(partial, 1).T
+        value = self._rest @ self._rest / self._noise + np.sum(a**2) + log_det
+        plus, minus = (self._outwards(G) for G in (n * np.eye(d) - self._noise * partial, a @ a.T))
+        # one of the Gram matrix moves log det; the quadratic form that of the rows that make it
+        error = np.finfo(float).eps * self._norm * (np.trace(partial) + v @ v)
+        return value, plus, minus, error
+
+    def predict(self, rows):
+        """Mean at new points, and what the targets take from the variance there, from their features."""
+        half = solve_triangular(self._factor, rows.T, lower=True)
+        return rows @ self._coefficients.ravel(), (rows**2).sum(axis=1) - self._noise * (half**2).sum(axis=0)
+
+    def inverse_trace(self):
+        """Trace of the inverse."""
+        return (self._kernel.n_points - len(self._factor)) / self._noise + self._inner_trace()
+
+    def explained(self):
+        r""":math:`v^\top Kv` and :math:`\mathrm{tr}KC^{-1}`."""
+        return np.sum(self._coefficients**2), len(self._factor) - self._noise * self._inner_trace()
+
+    def _inner_trace(self):
+        return float((solve_triangular(self._factor, np.eye(len(self._factor)), lower=True) ** 2).sum())
+
+    def _outwards(self, G):
+        half = solve_triangular(self._root, G, lower=True, trans="T")
+        return self._kernel.pull_back(solve_triangular(self._root, half.T, lower=True, trans="T"))
+
+
+def _products(F, X):
+    """Products of path features and inputs, sample by sample; the inputs are the fast index."""
+    return (F[:, :, None] * X[:, None, :]).reshape(len(F), -1)
+
+
+def _spanned(A):
+    """Coordinates of the rows in an orthonormal basis of what they span, and that basis as columns."""
+    _, singular, right = np.linalg.svd(np.linalg.qr(A, mode="r") if len(A) > A.shape[1] else A)
+    rank = np.count_nonzero(singular > max(A.shape) * np.finfo(float).eps * singular[0])
+    if rank == A.shape[1]:
+        return A, np.eye(rank)
+    basis = right[: max(rank, 1)].T  # rows of zeros are in the span of any one direction
+    return A @ basis, basis
