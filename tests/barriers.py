@@ -28,7 +28,7 @@ RUN = """options => axe.run({resultTypes: ["violations"], selectors: false, ...o
 #: The page is laid out at the new width, and two frames of it are drawn.
 DRAWN = """() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"""
 SEEN = """() => ![...document.querySelectorAll("pre, table, div.math, div.cell_output, dl.py p")].some(box =>
-  box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX) && box.tabIndex)"""
+  box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX) && box.tabIndex)"""
 
 
 async def _examine(context, address, typeset, gate):

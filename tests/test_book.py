@@ -272,6 +272,18 @@ def test_the_ledger_to_download_holds_what_the_page_shows():
             assert cells[1] == f"{row['measured']:.4g}" and cells[2].startswith(row["needed"])
 
 
+def test_numbers_quoted_in_the_text_lead_to_their_rows_of_the_ledger():
+    rows = {row["id"] for row in built("book/ledger").select("tr[id]")}
+    links = [
+        (page, a["href"]) for page in CHAPTERS for a in built(page).find("article").select("a.quoted-claim")
+    ]
+    assert len(links) == sum(len(built(page).select("article .quoted-claim")) for page in CHAPTERS) > 300
+    for page, link in links:
+        ledger, _, row = link.partition("#")
+        assert ((HTML / page).parent / ledger).resolve() == HTML / "book" / "ledger.html", page
+        assert row in rows, page
+
+
 def test_every_row_of_every_file_of_claims_is_shown_in_the_ledger():
     shown = {row["id"] for row in built("book/ledger").select('[id^="claim-"]')}
     files = [yaml.safe_load(path.read_text()) for path in (ROOT / "book" / "claims").rglob("*.yml")]

@@ -329,7 +329,10 @@ def test_the_ledger_is_folded_until_something_is_asked_for(browser, site):
     link = tab.locator("table.paper-table a[href*='#claim-']").first
     target = link.get_attribute("href").partition("#")[2]
     link.click()
-    tab.wait_for_function("id => document.getElementById(id)?.offsetHeight > 0", arg=target)
+    tab.wait_for_load_state("load")
+    tab.wait_for_timeout(500)  # and it stays
+    row = tab.locator(f"[id='{target}']").bounding_box()
+    assert row is not None and 0 <= row["y"] < 900
     tab.close()
 
 

@@ -68,7 +68,7 @@ class Ledger(SphinxDirective):
                 rows += [row | {"part": _part(path)} for row in read(path)]
             except ValueError as error:
                 logger.warning("book/claims: %s", error, location=self.get_location())
-        kept(self.env, "gdln_ledgers").setdefault(self.env.docname, True)
+        kept(self.env, "gdln_ledgers").setdefault(self.env.docname, set()).update(row["key"] for row in rows)
         return [ledger_table(rows=rows)]
 
 
@@ -84,7 +84,7 @@ class ClaimCount(SphinxDirective):
     """A sentence with the number of claims, counted in this build."""
 
     def run(self):
-        kept(self.env, "gdln_ledgers").setdefault(self.env.docname, True)
+        kept(self.env, "gdln_ledgers").setdefault(self.env.docname, set())
         return [ledger_table(rows=None)]
 
 
@@ -130,8 +130,9 @@ def shown(quoted):
     return [nodes.Text(f"{number} × 10"), nodes.superscript("", power.replace("-", "\u2212"))]
 
 
-def _quote(app, doctree, measured):
-    """Print the quoted claims of a page; warn where text and measured value part."""
+def _quote(app, doctree, docname, measured):
+    """Print the quoted claims of a page, on the web as links to their rows; warn where text and measured value part."""
+    rows = {key: page for page, keys in kept(app.env, "gdln_ledgers").items() for key in keys}
     for node in list(doctree.findall(quoted_claim)):
         key, quoted = node["key"], node["quoted"]
         if key not in measured:
@@ -145,7 +146,17 @@ def _quote(app, doctree, measured):
                     )
             except ValueError as error:
                 logger.warning("claim %r: %s", key, error, location=node)
-        node.replace_self(nodes.inline("", "", *shown(quoted), classes=["quoted-claim"]))
+        node.replace_self(_linked(app, docname, rows.get(key), key, quoted))
+
+
+def _linked(app, docname, page, key, quoted):
+    if page is None or app.builder.format != "html":
+        return nodes.inline("", "", *shown(quoted), classes=["quoted-claim"])
+    row = f"{app.builder.get_relative_uri(docname, page)}#claim-{key}"
+    words = nodes.inline("", "", *shown(quoted))
+    return nodes.reference(
+        "", "", words, internal=True, refuri=row, reftitle="what was measured", classes=["quoted-claim"]
+    )
 
 
 def _purge(app, env, docname):
@@ -251,7 +262,7 @@ def _inline(text):
 def _resolve(app, doctree, docname):
     claims = kept(app.env, "gdln_claims")
     measured = {r["key"]: (doc, r) for doc, records in claims.items() for r in records}
-    _quote(app, doctree, measured)
+    _quote(app, doctree, docname, measured)
     for node in list(doctree.findall(ledger_table)):
         if node["rows"] is None:
             text = f"{len(measured)} claims were asserted and held in this build."

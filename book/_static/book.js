@@ -3,7 +3,7 @@
   const wide = "div.math, .bd-article pre, .bd-article table, div.cell_output, .pst-scrollable-table-container, .ledger-scroll, .chapter-map, dl.py p";
   const reach = () => {
     for (const box of document.querySelectorAll(wide)) {
-      const scrolls = box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
+      const scrolls = box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX);
       if (scrolls && !box.hasAttribute("tabindex")) {
         box.tabIndex = 0;
         box.dataset.reached = "";

@@ -81,9 +81,11 @@
     show();
     if (place.getBoundingClientRect().bottom > 0.7 * window.innerHeight) place.scrollIntoView(); // what was found lies below
   });
-  window.addEventListener("pageshow", show); // a reader who comes back finds the words, and what they find
+  window.addEventListener("pageshow", () => { // a reader who comes back finds the words, and what they find
+    show();
+    if (!chosen()) reveal();
+  });
   window.addEventListener("hashchange", reveal);
   window.addEventListener("beforeprint", () => folds.forEach((fold) => { fold.open = true; }));
   show();
-  reveal();
 })();
