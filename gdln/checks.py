@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from gdln import optional
+
 
 class Diverged(FloatingPointError):
     """A run left the finite numbers.
@@ -552,6 +554,53 @@ def torch_dtype(name, dtype):
     if kind.__name__ != "dtype" or not _from_torch(kind) or not dtype.is_floating_point:
         raise TypeError(f"{name} needs a floating-point torch.dtype, got {described(dtype)}")
     return dtype
+
+
+def torch_device(name, device):
+    """A device that torch can compute on, here and now.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    device : torch.device or str
+        What came, such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+
+    Returns
+    -------
+    device : torch.device
+        As tensors name it that lie there: ``"cuda"`` becomes the card in use.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a device nor a name.
+    ValueError
+        If torch knows no such device, or it is not there; tells those that are.
+
+    Examples
+    --------
+    >>> torch_device("device", "cpu")
+    device(type='cpu')
+    >>> torch_device("device", 0)
+    Traceback (most recent call last):
+    TypeError: device needs a torch.device or its name, such as 'cpu', got int 0
+    """
+    torch = optional.load("torch", f"{name}=")
+    if not isinstance(device, str | torch.device):
+        raise TypeError(f"{name} needs a torch.device or its name, such as 'cpu', got {described(device)}")
+    try:
+        zero = torch.zeros((), dtype=torch.uint8, device=torch.device(device))
+        zero.cpu()  # a number that comes back: on "meta" nothing is computed
+    # AssertionError: of a torch that was built without the device
+    except (RuntimeError, AssertionError) as error:
+        here = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+        here += ["mps"] * torch.backends.mps.is_available()
+        words = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+        raise ValueError(
+            f"{name} needs one of the devices here, {here}, got {str(device)!r}: {words}"
+        ) from error
+    return zero.device
 
 
 def floating(name, tensor):

@@ -250,6 +250,21 @@ def test_a_seed_is_no_generator(wrong):
         checks.torch_generator("rng", wrong)
 
 
+def test_a_device_is_one_that_computes_here():
+    torch = pytest.importorskip("torch")
+    for device in ("cpu", torch.device("cpu")):
+        assert checks.torch_device("device", device) == torch.device("cpu")
+    for wrong in (None, 0, 1.5, ["cpu"], torch.float64):
+        with pytest.raises(TypeError, match="^device needs a torch.device or its name, such as 'cpu', got"):
+            checks.torch_device("device", wrong)
+    # one that torch does not know, one without numbers, a card that nobody has, and no name at all
+    for wrong in ("gpu", "meta", torch.device("meta"), "cuda:99", ""):
+        with pytest.raises(
+            ValueError, match=rf"^device needs one of the devices here, \['cpu'.*, got '{wrong}'"
+        ):
+            checks.torch_device("device", wrong)
+
+
 def test_only_types_and_tensors_of_torch_with_fractions_are_floating():
     torch = pytest.importorskip("torch")
     for dtype in (torch.float16, torch.float32, torch.float64):

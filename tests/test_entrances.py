@@ -32,6 +32,7 @@ NOT_WALKED = {
     "gdln.checks": "the checks themselves",
     "gdln.diagnosis.__main__": "a command, refused in words by its own tests",
     "gdln.optional": "its words are the library's own",
+    "gdln.nets.devices": "takes what checked functions hand it, in their inner loops",
     "gdln.kernels.spectrum": "takes the kernels that checked functions hand it, in their inner loops",
     "gdln.renormalization.descent": "its public face is saddle, which is walked",
     "gdln.renormalization.proposals": "its public face is importance in posterior, which is walked",
@@ -373,9 +374,9 @@ def same(a, b):
 def numbers(result, seen=()):
     """All numbers in a result, in the order of its parts."""
     if isinstance(result, torch.nn.Module):
-        return [parameter.detach().numpy() for parameter in result.parameters()]
+        return [parameter.detach().cpu().numpy() for parameter in result.parameters()]
     if isinstance(result, torch.Tensor):
-        return [result.detach().numpy()]
+        return [result.detach().cpu().numpy()]
     if isinstance(result, np.ndarray):
         return [result] if result.dtype.kind in "biufc" else []
     if isinstance(result, bool | int | float | np.number | np.bool_):

@@ -49,17 +49,17 @@ def calls():
     draw = partial(perceptrons.Perceptrons.draw, (64, 3, 10), 1)
     return {
         convolutional.ConvolutionalNets: dict(
-            channels=2, strides=[1, 2], n_outputs=2, **sources, n_inputs=1, dtype=torch.float64
+            channels=2, strides=[1, 2], n_outputs=2, **sources, n_inputs=1, dtype=torch.float64, device="cpu"
         ),
         convolutional.convolution_gram: dict(
             change=normal(2, 9), stride=1, probes=rng.standard_normal((2, 1, 4, 4))
         ),
         experiments.image_task: dict(
-            image_set=FEW, **parts, n_validation=3, n_test=3, flat=True, dtype=torch.float64
+            image_set=FEW, **parts, n_validation=3, n_test=3, flat=True, dtype=torch.float64, device="cpu"
         ),
         experiments.digits_task: parts,
         experiments.measure_alignment: dict(
-            x=x, y=y, width=3, depth=1, generator=generator, rng=rng, lr=0.1, checkpoints=(1, 2)
+            x=x, y=y, width=3, depth=1, generator=generator, rng=rng, lr=0.1, checkpoints=(1, 2), device="cpu"
         ),
         experiments.train_rule: dict(
             rule="feedback",
@@ -69,16 +69,17 @@ def calls():
             lrs=(0.1, 0.2),
             n_epochs=1,
             batch_size=2,
+            device="cpu",
         ),
-        experiments.train_with_prediction: dict(network=stack, **epoch),
+        experiments.train_with_prediction: dict(network=stack, **epoch, device="cpu"),
         perceptrons.Perceptrons: dict(
             weights=[normal(2, 4, 3), normal(2, 2, 4)], multipliers=(1.0, 0.5), activations=("relu", "linear")
         ),
-        recurrent.RecurrentNets: dict(n_inputs=2, width=3, **sources, dtype=torch.float64),
+        recurrent.RecurrentNets: dict(n_inputs=2, width=3, **sources, dtype=torch.float64, device="cpu"),
         routing.RoutingNets: dict(
-            mask=np.eye(2, dtype=bool), n_inputs=3, n_outputs=2, width=4, gain=0.5, **sources
+            mask=np.eye(2, dtype=bool), n_inputs=3, n_outputs=2, width=4, gain=0.5, **sources, device="cpu"
         ),
-        rules.Learner: dict(network=stack, rule="feedback", generator=generator),
+        rules.Learner: dict(network=stack, rule="feedback", generator=generator, device="cpu"),
         rules.accuracy: dict(network=stack, x=x, labels=labels),
         rules.fill_gradients: dict(
             model=model,
@@ -107,7 +108,10 @@ def calls():
 #: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
 RIGHT = {
     "convolutional.ConvolutionalNets": ("strides = [1, 1, 1] passed",),
-    "experiments.train_rule": ("lrs = (0.1, 0.1, 0.1) passed",),
+    "experiments.train_rule": ("lrs = (0.1, 0.1, 0.1) passed", "device = None passed"),
+    # where the weights lie
+    "experiments.train_with_prediction": ("device = None passed",),
+    "rules.Learner": ("device = None passed",),
     "rules.train": ("evaluate = None passed",),
     "theory.integrated_error": ("n_samples = None passed",),
     "theory.hebbian_gram": ("gain = -1 passed",),  # a sign

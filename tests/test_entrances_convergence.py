@@ -48,7 +48,7 @@ def calls():
         ),
         nets.ThreeLayerNetwork: dict(
             c=c, W=rng.standard_normal((6, 4)), activation="sine", first=features.RandomFeatures(X, y, "relu"),
-            scaling="ntk",
+            scaling="ntk", device="cpu",
         ),
     }  # fmt: skip
 

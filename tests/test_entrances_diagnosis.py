@@ -79,13 +79,13 @@ def calls():
         ),
         known.Gain: dict(layer=layer, gain=1.0, generator=generator),
         known.perceptron: dict(
-            widths=[3, 4, 2], activation="tanh", generator=generator, gain=1.0, dtype=torch.float64
+            widths=[3, 4, 2], activation="tanh", generator=generator, gain=1.0, dtype=torch.float64, device="cpu"
         ),
         known.convolutional: dict(
-            channels=2, n_outputs=2, activation="relu", generator=generator, dtype=torch.float64
+            channels=2, n_outputs=2, activation="relu", generator=generator, dtype=torch.float64, device="cpu"
         ),
         known.Centred: dict(net=start, scale=2.0),
-        known.parity_digits: dict(n=4, n_test=3, rng=rng, scale=2.0, dtype=torch.float64),
+        known.parity_digits: dict(n=4, n_test=3, rng=rng, scale=2.0, dtype=torch.float64, device="cpu"),
         known.descend: dict(model=start, X=x, Y=y, loss="squared", lr=0.1, share=0.5, n_steps=3, stop=0.1),
         known.langevin: dict(
             model=start, X=x, Y=y, temperature=0.2, lr=0.01, n_steps=4, n_records=2, generator=generator

@@ -68,7 +68,14 @@ def calls():
         "MLP.forward": (net.forward, dict(x=x, all_layers=False)),
         "Perceptrons.draw": (
             perceptrons.Perceptrons.draw,
-            dict(widths=(3, 4, 2), n_seeds=2, generator=generator, activation="relu", dtype=torch.float64),
+            dict(
+                widths=(3, 4, 2),
+                n_seeds=2,
+                generator=generator,
+                activation="relu",
+                dtype=torch.float64,
+                device="cpu",
+            ),  # fmt: skip
         ),
         "Perceptrons.from_models": (
             perceptrons.Perceptrons.from_models,
@@ -98,8 +105,11 @@ def calls():
         "SaddleSolution.predict": (point.predict, new),
         "Prediction.errors": (point.predict(X[:2], gates=[G_new]).errors, dict(target=Y[:2, 0])),
         "Chains.errors": (drawn.errors, dict(target=Y[:2, 0])),
-        "GatedNet.data": (langevin.GatedNet(3, 2, [4]).data, dict(X=X, G=G, dtype=torch.float64)),
-        "PatchNet.data": (langevin.PatchNet(3, 4).data, dict(X=X, dtype=torch.float64)),
+        "GatedNet.data": (
+            langevin.GatedNet(3, 2, [4]).data,
+            dict(X=X, G=G, dtype=torch.float64, device="cpu"),
+        ),
+        "PatchNet.data": (langevin.PatchNet(3, 4).data, dict(X=X, dtype=torch.float64, device="cpu")),
     }
 
 

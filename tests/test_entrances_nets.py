@@ -22,25 +22,27 @@ def calls():
     X = torch.randn(5, 3, generator=generator, dtype=torch.float64)
     Y = torch.randn(5, 2, generator=generator, dtype=torch.float64)
     steps = dict(
-        loss="squared", X=X, Y=Y, lr=0.1, n_steps=2, record_every=1, record=("weights",), momentum=0.5, divergence=10.0
+        loss="squared", X=X, Y=Y, lr=0.1, n_steps=2, record_every=1, record=("weights",), momentum=0.5, divergence=10.0,
+        device="cpu",
     )  # fmt: skip
     return {
         mlp.initial_weights: dict(
-            n_out=2, n_in=3, parametrisation="xavier", gain=1.0, generator=generator, dtype=torch.float64
+            n_out=2, n_in=3, parametrisation="xavier", gain=1.0, generator=generator, dtype=torch.float64,
+            device="cpu",
         ),
         mlp.MLP: dict(
             widths=(3, 4, 2), activation="tanh", parametrisation="ntk", gains=(1.0, 2.0), generator=generator,
-            bias_gain=0.1, dtype=torch.float64,
+            bias_gain=0.1, dtype=torch.float64, device="cpu",
         ),
         mlp.Tap: dict(net=net(), layer=0),
         mlp.upper_part: dict(net=net(), layer=0),
         training.half_squared_error: dict(outputs=X, Y=X + 1),
         training.cross_entropy: dict(outputs=X, labels=torch.arange(5) % 3),
-        training.minibatches: dict(n=5, batch_size=2, generator=generator),
+        training.minibatches: dict(n=5, batch_size=2, generator=generator, device="cpu"),
         training.gradient_descent: dict(model=net(), **steps, parameters=("weights.0",)),
         training.gradient_flow: dict(
             model=net(), loss="squared", X=X, Y=Y, times=np.array([0.0, 0.1]), record=("weights",), tau=1.0,
-            rtol=1e-6, atol=1e-6, method="RK45",
+            rtol=1e-6, atol=1e-6, method="RK45", device="cpu",
         ),
         training.ensemble: dict(models=[net(), net()], **steps, own_data=False, chunk_size=1),
     }  # fmt: skip
@@ -63,8 +65,9 @@ RIGHT = {
         "momentum = -1",
         "parameters = ('weights.0', 'w",
         "divergence = inf passed",
+        "device = None passed",  # where the weights lie
     ),
-    "training.gradient_flow": ("record = [] passed", "record = ('weights', 'w"),
+    "training.gradient_flow": ("record = [] passed", "record = ('weights', 'w", "device = None passed"),
     "training.ensemble": (
         "record = [] passed",
         "record = ('weights', 'w",
@@ -72,6 +75,7 @@ RIGHT = {
         "chunk_size = None passed",
         "divergence = inf passed",
         "models = [MLP",
+        "device = None passed",
     ),
 }
 

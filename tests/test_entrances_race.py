@@ -90,21 +90,23 @@ def calls():
         nets.GatedNetwork: dict(
             graph=chain, parametrisation="standard", gain=1.0,
             weights={"x->h": np.ones((3, 2)), "h->y": np.ones((2, 3))}, generator=generator, dtype=torch.float64,
+            device="cpu",
         ),
         pathways.PathwayNetwork: dict(
             n_domains_in=2, n_domains_out=2, widths=(3, 4, 4, 2), activation="linear", gain=0.5,
-            parametrisation="xavier", generator=generator, dtype=torch.float64,
+            parametrisation="xavier", generator=generator, dtype=torch.float64, device="cpu",
         ),
-        pathways.trained_routes: dict(mask=np.eye(2, dtype=bool)),
+        pathways.trained_routes: dict(mask=np.eye(2, dtype=bool), device="cpu"),
         pathways.accuracy: dict(network=path, x=x, targets=targets, chunk=4),
         pathways.train: dict(
             network=path, x=x, targets=targets, mask=np.eye(2, dtype=bool), lr=0.01, n_epochs=1, generator=generator,
             test=(x, targets), momentum=0.5, batch_size=3, record_every=1, progress=False,
+            device="cpu",
         ),
         pathways.experiment: dict(
             train_set=FEW, test_set=FEW, n_domains=2, n_trained=1, rng=rng, generator=generator, lr=0.01, n_epochs=1,
             gain=0.1, activation="linear", width=4, inputs="permuted", relabelling="random", batch_size=5,
-            record_every=1,
+            record_every=1, device="cpu",
         ),
         propagation.backpropagate: dict(**flow, targets={"y": Y}),
         propagation.forward: flow,
@@ -164,7 +166,7 @@ RIGHT = {
     "nets.GatedNetwork": ("gain = -1 passed", "weights = None passed", "generator = None passed"),
     "pathways.PathwayNetwork": ("gain = -1 passed",),
     "pathways.experiment": ("gain = -1 passed", "record_every = None passed"),
-    "pathways.train": ("record_every = None passed",),
+    "pathways.train": ("record_every = None passed", "device = None passed"),  # where the weights lie
     "reduction.Reduction": ("bases = None passed", "bases = Bases with "),
     "reduction.contextual_loss": ("a0 = ",),
     "reduction.decoupled_weights": ("rng = None passed",),

@@ -113,7 +113,9 @@ def calls():
         mixing.tail_shape: dict(log_ratio=rng.standard_normal(30)),
         langevin.GatedNet: dict(n_inputs=3, n_gates=2, widths=[4]),
         langevin.PatchNet: dict(patch_size=2, width=3, n_patches=2, activation="erf"),
-        langevin.Ensemble: dict(net=net, n_chains=2, sigma2=1.0, generator=generator, dtype=torch.float64),
+        langevin.Ensemble: dict(
+            net=net, n_chains=2, sigma2=1.0, generator=generator, dtype=torch.float64, device="cpu"
+        ),
         langevin.sample: dict(
             net=net,
             data=net.data(X, G),
@@ -128,6 +130,7 @@ def calls():
             n_chains=2,
             thin=2,
             dtype=torch.float64,
+            device="cpu",
         ),
         scalar.depth_limit: dict(alpha=0.5, r0=1.0, sigma2=1.0),
         scalar.layer_scale: dict(alpha=0.5, r0=1.0, sigma2=1.0, depth=1),

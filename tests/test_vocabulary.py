@@ -17,6 +17,8 @@ REPLACED = {
     "eta": "lr",
     "dt": "lr",
     "every": "record_every",
+    "cuda": "device",
+    "gpu": "device",
     "step_size": "lr",
     "step": "lr",
     "n_iter": "n_steps",

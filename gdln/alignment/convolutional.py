@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from gdln import checks
 from gdln.alignment.rules import need_batch
+from gdln.nets import devices
 
 RULES = ("backprop", "align_ada", "align_zero", "align_prop", "feedback", "readout")
 EPS = 1e-6  # added to the variance of a channel before its root is taken, as in the published code
@@ -40,11 +41,13 @@ class ConvolutionalNets:
         Source of randomness.
     dtype : torch.dtype, optional
         Type of the weights.
+    device : torch.device or str, optional
+        Where the weights lie.
 
     Raises
     ------
     ValueError
-        If a size is not positive.
+        If a size is not positive or the device is not there.
 
     Notes
     -----
@@ -54,18 +57,30 @@ class ConvolutionalNets:
 
     rules = RULES
 
-    def __init__(self, channels, strides, n_outputs, n_seeds, *, generator, n_inputs=1, dtype=torch.float32):
+    def __init__(
+        self,
+        channels,
+        strides,
+        n_outputs,
+        n_seeds,
+        *,
+        generator,
+        n_inputs=1,
+        dtype=torch.float32,
+        device="cpu",
+    ):
         channels, n_outputs = checks.count("channels", channels), checks.count("n_outputs", n_outputs)
         n_seeds, n_inputs = checks.count("n_seeds", n_seeds), checks.count("n_inputs", n_inputs)
         strides = checks.array("strides", strides, ndim=1, dtype=int, least=1).tolist()
         checks.torch_dtype("dtype", dtype)
         checks.torch_generator("generator", generator)
+        device = checks.torch_device("device", device)
         fan_in = [9 * n_inputs] + [9 * channels] * (len(strides) - 1) + [channels]
         fan_out = [channels] * len(strides) + [n_outputs]
         self.strides = tuple(strides)
         self.multipliers = [1 / math.sqrt(n) for n in fan_in]
         self.weights = [
-            torch.stack([torch.randn(o, i, generator=generator, dtype=dtype) for _ in range(n_seeds)])
+            torch.stack([devices.normal((o, i), generator, dtype, device) for _ in range(n_seeds)])
             for o, i in zip(fan_out, fan_in, strict=True)
         ]
 
@@ -94,7 +109,7 @@ class ConvolutionalNets:
         fan_in = weights[0].shape[2]
         checks.shaped("x", x, ("batch", fan_in // 9, "height", "width"))
         S, B = len(weights[0]), len(x)
-        a = x.to(weights[0].dtype).expand(S, *x.shape)
+        a = x.to(weights[0]).expand(S, *x.shape)
         pre, z = [], []
         for l, W in enumerate(weights):
             if l < len(self.strides):
@@ -124,7 +139,7 @@ class ConvolutionalNets:
         if checks.choice("rule", rule, self.rules) != "feedback":
             return None
         checks.torch_generator("generator", generator)
-        return [torch.randn(W.shape, generator=generator, dtype=W.dtype) for W in self.weights]
+        return [devices.normal(W.shape, generator, W.dtype, W.device) for W in self.weights]
 
     @torch.enable_grad()
     def changes(self, rule, initial, feedback, x, y):
@@ -142,7 +157,7 @@ class ConvolutionalNets:
             backward = {"align_prop": initial, "feedback": feedback}.get(rule)
             f, pre, z = self.passes(x, backward=backward)
             top = f
-        error = f.detach() - y.to(f.dtype)
+        error = f.detach() - y.to(f)
         if rule == "readout":
             signals = [None] * (len(z) - 1) + [error]
         else:
@@ -178,9 +193,9 @@ def convolution_gram(change, stride, probes):
     stride = checks.count("stride", stride)
     probes = checks.array("probes", probes, shape=("batch", change.shape[1] // 9, "height", "width"))
     kernel = change.view(len(change), -1, 3, 3)
-    images = torch.tensor(probes, dtype=kernel.dtype)  # a copy: checked arrays are read-only
+    # a copy: checked arrays are read-only
+    images = torch.tensor(probes, dtype=kernel.dtype, device=kernel.device)
     forward = functional.conv2d(images, kernel, stride=stride, padding=1)
     extra = [n - ((m - 1) * stride + 1) for n, m in zip(images.shape[2:], forward.shape[2:], strict=True)]
-    return functional.conv_transpose2d(
-        forward, kernel, stride=stride, padding=1, output_padding=extra
-    ).numpy()
+    back = functional.conv_transpose2d(forward, kernel, stride=stride, padding=1, output_padding=extra)
+    return back.cpu().numpy()

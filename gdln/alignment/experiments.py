@@ -11,6 +11,7 @@ from gdln import checks
 from gdln.alignment import scores, theory
 from gdln.alignment.rules import Learner, accuracy, need_data, need_stack, train
 from gdln.data import images
+from gdln.nets import devices
 from gdln.nets.mlp import MLP
 from gdln.nets.training import gradient_descent, minibatches
 
@@ -38,7 +39,9 @@ class ImageTask:
     labels_test: torch.Tensor
 
 
-def image_task(image_set, n_train, rng, n_validation=297, n_test=500, *, flat=True, dtype=torch.float64):
+def image_task(
+    image_set, n_train, rng, n_validation=297, n_test=500, *, flat=True, dtype=torch.float64, device="cpu"
+):
     """Draw training, validation and test images.
 
     Parameters
@@ -55,6 +58,8 @@ def image_task(image_set, n_train, rng, n_validation=297, n_test=500, *, flat=Tr
         Rows of pixels; otherwise images of one channel.
     dtype : torch.dtype, optional
         Type of inputs and targets.
+    device : torch.device or str, optional
+        Where all of them lie.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def image_task(image_set, n_train, rng, n_validation=297, n_test=500, *, flat=Tr
     Raises
     ------
     ValueError
-        If there are not enough images.
+        If there are not enough images or the device is not there.
     """
     checks.instance("image_set", image_set, images.ImageSet)
     n_train = checks.count("n_train", n_train, most=len(image_set) - 1)
@@ -72,6 +77,7 @@ def image_task(image_set, n_train, rng, n_validation=297, n_test=500, *, flat=Tr
     n_test = checks.count("n_test", n_test, least=0, most=len(image_set) - n_train - n_validation)
     flat = checks.flag("flat", flat)
     checks.torch_dtype("dtype", dtype)
+    device = checks.torch_device("device", device)
     train_set, rest = image_set.split(n_train, checks.generator("rng", rng))
     parts = (
         train_set,
@@ -82,7 +88,8 @@ def image_task(image_set, n_train, rng, n_validation=297, n_test=500, *, flat=Tr
     x = [torch.from_numpy(X).to(dtype).view(len(X), *shape) for X in images.centred_rows(*parts)]
     labels = [torch.from_numpy(part.labels) for part in parts]
     y = torch.from_numpy(images.one_hot(parts[0].labels) - 0.1).to(dtype)
-    return ImageTask(x[0], y, labels[0], x[1], labels[1], x[2], labels[2])
+    tensors = devices.moved([x[0], y, labels[0], x[1], labels[1], x[2], labels[2]], device)
+    return ImageTask(*tensors)
 
 
 def digits_task(n_train, rng, **options):
@@ -121,7 +128,7 @@ class AlignmentScores:
     moved: np.ndarray
 
 
-def measure_alignment(x, y, width, depth, *, generator, rng, lr=0.3, checkpoints=(300,)):
+def measure_alignment(x, y, width, depth, *, generator, rng, lr=0.3, checkpoints=(300,), device="cpu"):
     """Train one ReLU network by full-batch gradient descent and score its weight changes.
 
     Parameters
@@ -138,6 +145,8 @@ def measure_alignment(x, y, width, depth, *, generator, rng, lr=0.3, checkpoints
         Learning rate.
     checkpoints : sequence of int, optional
         Steps after which to score.
+    device : torch.device or str, optional
+        Where to train; theory and scores are computed on the CPU.
 
     Returns
     -------
@@ -147,7 +156,7 @@ def measure_alignment(x, y, width, depth, *, generator, rng, lr=0.3, checkpoints
     Raises
     ------
     ValueError
-        If the checkpoints do not increase from at least one.
+        If the checkpoints do not increase from at least one, or the device is not there.
     """
     need_data(x, y)
     for name, data in (("x", x), ("y", y)):
@@ -162,9 +171,9 @@ def measure_alignment(x, y, width, depth, *, generator, rng, lr=0.3, checkpoints
     checks.need(rising, "checkpoints", "numbers of steps that increase", checkpoints)
     gains = [1.0] + [math.sqrt(2.0)] * depth
     widths = [x.shape[1], *[width] * depth, y.shape[1]]
-    model = MLP(widths, "relu", "ntk", gains, generator=generator)
-    initial = [W.detach().numpy().copy() for W in model.weights]
-    X, Y = x.numpy(), y.numpy()
+    model = MLP(widths, "relu", "ntk", gains, generator=generator, device=device)
+    initial = [W.detach().cpu().numpy().copy() for W in model.weights]
+    X, Y = x.cpu().numpy(), y.cpu().numpy()
     inputs = theory.frozen_inputs(initial, gains, X)
     signal = theory.layer_kernels(X, gains).signal
     E, done, rows, losses = np.zeros_like(Y), 0, [], []
@@ -175,7 +184,7 @@ def measure_alignment(x, y, width, depth, *, generator, rng, lr=0.3, checkpoints
         losses.append(run.loss[-1])
         predicted = theory.predicted_changes(initial, gains, X, E)
         for l, W0 in enumerate(initial):
-            W = model.weights[l].detach().numpy()
+            W = model.weights[l].detach().cpu().numpy()
             change = W - W0
             A = scores.gram(change)
             B = theory.hebbian_gram(inputs[l], E, signal[l], gains[l])
@@ -217,7 +226,9 @@ class RuleResult:
     diverged: np.ndarray
 
 
-def train_rule(rule, tasks, draw, *, generators, lrs=(0.1, 0.3, 1.0), n_epochs=30, batch_size=50):
+def train_rule(
+    rule, tasks, draw, *, generators, lrs=(0.1, 0.3, 1.0), n_epochs=30, batch_size=50, device=None
+):
     """Train one network a task and learning rate by one rule, all learning rates at once.
 
     Parameters
@@ -235,6 +246,8 @@ def train_rule(rule, tasks, draw, *, generators, lrs=(0.1, 0.3, 1.0), n_epochs=3
         Learning rates.
     n_epochs, batch_size : int, optional
         Training length and minibatch.
+    device : torch.device or str, optional
+        Where to train: what ``draw`` makes is moved there; it stays where it lies unless given.
 
     Returns
     -------
@@ -262,14 +275,14 @@ def train_rule(rule, tasks, draw, *, generators, lrs=(0.1, 0.3, 1.0), n_epochs=3
         networks = draw(generator=checks.torch_generator("generators", generator))
         need_stack("draw", networks)
         networks.weights = for_every_rate(networks.weights)
-        learner = Learner(networks, rule, of_feedback)
+        learner = Learner(networks, rule, of_feedback, device=device)
         if learner.feedback is not None:  # the same feedback at every learning rate
             learner.feedback = for_every_rate(learner.feedback)
         losses, _ = train(
             learner,
             task.x,
             task.y,
-            torch.tensor(lrs, dtype=task.x.dtype),
+            torch.tensor(lrs, dtype=task.x.dtype, device=networks.weights[0].device),
             n_epochs,
             generator=generator,
             batch_size=min(batch_size, len(task.x)),
@@ -285,7 +298,7 @@ def train_rule(rule, tasks, draw, *, generators, lrs=(0.1, 0.3, 1.0), n_epochs=3
     )
 
 
-def train_with_prediction(network, x, y, lr, n_epochs, *, generator, batch_size=50):
+def train_with_prediction(network, x, y, lr, n_epochs, *, generator, batch_size=50, device=None):
     r"""Train a stack by backpropagation and add up, on the side, what the frozen copy would have done.
 
     At every step the Align-zero change, frozen signals and inputs with the error of the *trained* network, is
@@ -297,21 +310,25 @@ def train_with_prediction(network, x, y, lr, n_epochs, *, generator, batch_size=
         Trained in place; any stack that has both rules.
     x, y, lr, n_epochs, generator, batch_size
         As in :func:`gdln.alignment.rules.train`.
+    device : torch.device or str, optional
+        As in :class:`gdln.alignment.rules.Learner`.
 
     Returns
     -------
     changes, predicted : list of Tensor
-        One a weight tensor, with the leading axis of seeds.
+        One a weight tensor, with the leading axis of seeds; on the CPU.
     """
-    learner, frozen = Learner(network, "backprop"), Learner(network, "align_zero")
+    learner = Learner(network, "backprop", device=device)
+    frozen = Learner(network, "align_zero")
     need_data(x, y)
     lr, n_epochs = checks.nonnegative("lr", lr), checks.count("n_epochs", n_epochs)
     batch_size = checks.count("batch_size", batch_size, most=len(x))
-    predicted = [torch.zeros_like(W) for W in network.weights]
+    predicted, here = [torch.zeros_like(W) for W in network.weights], network.weights[0].device
+    x, y = x.to(here), y.to(here)
     for _ in range(n_epochs):
-        for b in minibatches(len(x), batch_size, generator):
+        for b in minibatches(len(x), batch_size, generator, device=here):
             for total, change in zip(predicted, frozen.changes(x[b], y[b])[0], strict=True):
                 total.add_(change, alpha=lr)
             learner.step(x[b], y[b], lr)
-    changes = [W - W0 for W, W0 in zip(network.weights, learner.initial, strict=True)]
-    return changes, predicted
+    changes = [(W - W0).cpu() for W, W0 in zip(network.weights, learner.initial, strict=True)]
+    return changes, [total.cpu() for total in predicted]

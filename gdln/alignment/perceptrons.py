@@ -8,6 +8,7 @@ import torch
 from gdln import checks
 from gdln.activations import LEAK
 from gdln.alignment.rules import DRAWING, RULES, need_batch
+from gdln.nets import devices
 from gdln.nets.mlp import MLP
 
 #: Slope of each activation as a function of the activity itself.
@@ -105,7 +106,7 @@ class Perceptrons:
         return cls(weights, models[0].multipliers, models[0].activations)
 
     @classmethod
-    def draw(cls, widths, n_seeds, *, generator, activation="relu", dtype=torch.float64):
+    def draw(cls, widths, n_seeds, *, generator, activation="relu", dtype=torch.float64, device="cpu"):
         r"""Draw networks in the NTK parametrisation with gains 1 in the first layer and :math:`\sqrt2` after.
 
         Parameters
@@ -120,6 +121,8 @@ class Perceptrons:
             Of the hidden layers. With ReLU the gains keep variances of order one in every layer.
         dtype : torch.dtype, optional
             Type of the weights.
+        device : torch.device or str, optional
+            Where the weights lie.
 
         Returns
         -------
@@ -130,16 +133,15 @@ class Perceptrons:
         checks.need(len(widths) > 1, "widths", "at least an input and an output width", widths)
         n_seeds = checks.count("n_seeds", n_seeds)
         gains = [1.0] + [math.sqrt(2.0)] * (len(widths) - 2)
-        return cls.from_models(
-            MLP(widths, activation, "ntk", gains, generator=generator, dtype=dtype) for _ in range(n_seeds)
-        )
+        options = {"generator": generator, "dtype": dtype, "device": device}
+        return cls.from_models(MLP(widths, activation, "ntk", gains, **options) for _ in range(n_seeds))
 
     def activities(self, x, weights=None):
         """Input and activity of every layer, each of shape (n_seeds, batch, width); the output last."""
         weights = self.weights if weights is None else weights
         n_in = weights[0].shape[2]
         checks.need(x.ndim in (2, 3) and x.shape[-1] == n_in, "x", f"{n_in} columns", x)
-        a = [x.to(weights[0].dtype).expand(len(weights[0]), *x.shape[-2:])]
+        a = [x.to(weights[0]).expand(len(weights[0]), *x.shape[-2:])]
         for W, c, name in zip(weights, self.multipliers, self.activations, strict=True):
             z = torch.baddbmm(W.new_zeros(()), a[-1], W.mT, beta=0, alpha=c)
             a.append(VALUES[name](z))
@@ -158,11 +160,11 @@ class Perceptrons:
         if rule in DRAWING:
             checks.torch_generator("generator", generator)
         if checks.choice("rule", rule, self.rules) == "feedback":
-            return [torch.randn(W.shape, generator=generator, dtype=W.dtype) for W in self.weights[1:]]
+            return [devices.normal(W.shape, generator, W.dtype, W.device) for W in self.weights[1:]]
         if rule == "direct_feedback":
             S, C, _ = self.weights[-1].shape
             return [
-                torch.randn(S, C, W.shape[1], generator=generator, dtype=W.dtype) / math.sqrt(W.shape[1])
+                devices.normal((S, C, W.shape[1]), generator, W.dtype, W.device) / math.sqrt(W.shape[1])
                 for W in self.weights[:-1]
             ]
         return None
@@ -189,7 +191,7 @@ class Perceptrons:
         n_seeds, _, n_in = self.weights[0].shape
         need_batch(x, y, ("batch", n_in), ("batch", self.weights[-1].shape[1]), n_seeds)
         a = self.activities(x)
-        error = a[-1] - y.to(a[-1].dtype)
+        error = a[-1] - y.to(a[-1])
         a0 = self.activities(x, initial) if rule in ("align_zero", "align_ada") else a
         pre = a0 if rule == "align_zero" else a
         back = self.signals(rule, a, a0, initial, feedback, error)

@@ -6,6 +6,7 @@ import torch
 
 from gdln import checks
 from gdln.alignment.rules import need_batch
+from gdln.nets import devices
 
 RULES = (
     "backprop",
@@ -39,11 +40,13 @@ class RecurrentNets:
         Source of randomness.
     dtype : torch.dtype, optional
         Type of the weights.
+    device : torch.device or str, optional
+        Where the weights lie.
 
     Raises
     ------
     ValueError
-        If a size is not positive.
+        If a size is not positive or the device is not there.
 
     Notes
     -----
@@ -54,14 +57,15 @@ class RecurrentNets:
 
     rules = RULES
 
-    def __init__(self, n_inputs, width, n_seeds, *, generator, dtype=torch.float64):
+    def __init__(self, n_inputs, width, n_seeds, *, generator, dtype=torch.float64, device="cpu"):
         n_inputs, width = checks.count("n_inputs", n_inputs), checks.count("width", width)
         n_seeds = checks.count("n_seeds", n_seeds)
         checks.torch_dtype("dtype", dtype)
         checks.torch_generator("generator", generator)
+        device = checks.torch_device("device", device)
 
         def draw(*shape):
-            return torch.stack([torch.randn(shape, generator=generator, dtype=dtype) for _ in range(n_seeds)])
+            return torch.stack([devices.normal(shape, generator, dtype, device) for _ in range(n_seeds)])
 
         self.weights = [draw(width, n_inputs), draw(width, width), draw(1, width), draw(1, width), draw(1, 1)]
         for bias in (2, 4):
@@ -72,7 +76,7 @@ class RecurrentNets:
         """States of shape (n_seeds, batch, width), one a time, the zero initial state first."""
         w_in, W, b = (self.weights if weights is None else weights)[:3]
         checks.shaped("x", x, ("batch", "times", w_in.shape[2]))
-        drive = torch.einsum("btd,snd->tsbn", x.to(W.dtype), w_in) + b
+        drive = torch.einsum("btd,snd->tsbn", x.to(W), w_in) + b
         states = [W.new_zeros(drive.shape[1:])]
         for drive_t in drive:
             states.append(torch.relu_(torch.baddbmm(drive_t, states[-1], W.mT, alpha=self.scale)))
@@ -93,7 +97,7 @@ class RecurrentNets:
     def loss(self, x, y):
         """Squared error summed over time, averaged over sequences, one number a network."""
         need_batch(x, y, ("batch", "times", self.weights[0].shape[2]), ("batch", "times"))
-        return (self.outputs(x) - y).square().sum(-1).mean(-1)
+        return (self.outputs(x) - y.to(self.weights[0].device)).square().sum(-1).mean(-1)
 
     def draw_feedback(self, rule, generator):
         """Random weights in place of the recurrent and the read-out ones, for the way back."""
@@ -101,16 +105,16 @@ class RecurrentNets:
             return None
         checks.torch_generator("generator", generator)
         return [
-            torch.randn(self.weights[k].shape, generator=generator, dtype=self.weights[k].dtype)
-            for k in (1, 3)
+            devices.normal(W.shape, generator, W.dtype, W.device) for W in (self.weights[1], self.weights[3])
         ]
 
     def changes(self, rule, initial, feedback, x, y):
         """See :meth:`gdln.alignment.rules.Learner.changes`; ``x`` has shape (batch, times, n_inputs)."""
         checks.choice("rule", rule, self.rules)
         need_batch(x, y, ("batch", "times", self.weights[0].shape[2]), ("batch", "times"))
+        x = x.to(self.weights[0])
         states = self.states(x)
-        residual = self.read(states) - y.to(states[0].dtype)
+        residual = self.read(states) - y.to(states[0])
         loss = residual.square().sum(-1).mean(-1)
         error = (2 / len(x)) * residual
         frozen = rule in ("align_zero", "align_ada", "align_ada_published")
@@ -128,7 +132,7 @@ class RecurrentNets:
             credit = self.scale * torch.bmm(back, W)
             back = (credit + self.scale * error[:, :, t - 1, None] * v) * (slopes[t] > 0)
             learn = credit * (states[t] > 0) if rule == "align_ada_published" else back
-            change[0] -= torch.einsum("sbn,bd->snd", learn, x[:, t - 1].to(W.dtype))
+            change[0] -= torch.einsum("sbn,bd->snd", learn, x[:, t - 1])
             change[1].baddbmm_(learn.mT, pre[t - 1], alpha=-self.scale)
             change[2] -= learn.sum(1, keepdim=True)
         return change, loss

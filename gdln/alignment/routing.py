@@ -6,6 +6,7 @@ import torch
 
 from gdln import checks
 from gdln.alignment.rules import need_batch
+from gdln.nets import devices
 
 RULES = ("backprop", "align_ada", "align_zero", "feedback", "readout")
 
@@ -33,11 +34,13 @@ class RoutingNets:
         Number of networks.
     generator : torch.Generator
         Source of randomness.
+    device : torch.device or str, optional
+        Where the weights lie.
 
     Raises
     ------
     ValueError
-        If no route is trained or a size or the gain is not positive.
+        If no route is trained, a size or the gain is not positive, or the device is not there.
 
     Notes
     -----
@@ -47,20 +50,20 @@ class RoutingNets:
 
     rules = RULES
 
-    def __init__(self, mask, n_inputs, n_outputs, width, gain, n_seeds, *, generator):
-        self.mask = torch.tensor(checks.array("mask", mask, ndim=2, dtype=bool))
+    def __init__(self, mask, n_inputs, n_outputs, width, gain, n_seeds, *, generator, device="cpu"):
+        self.mask = torch.tensor(checks.array("mask", mask, ndim=2, dtype=bool), device="cpu")
         checks.need(bool(self.mask.any()), "mask", "at least one trained route", mask)
         n_inputs, n_outputs = checks.count("n_inputs", n_inputs), checks.count("n_outputs", n_outputs)
         width, n_seeds = checks.count("width", width), checks.count("n_seeds", n_seeds)
         gain = checks.positive("gain", gain)
         checks.torch_generator("generator", generator)
+        device = checks.torch_device("device", device)
         self.sides = ("batch", n_inputs), ("batch", n_outputs)
         n_in, n_out = self.mask.shape
         shapes = [(n_in, width, n_inputs), (width, width), (n_out, n_outputs, width)]
         scale = gain / math.sqrt(width)
         self.weights = [
-            scale
-            * torch.stack([torch.randn(s, generator=generator, dtype=torch.float64) for _ in range(n_seeds)])
+            scale * torch.stack([devices.normal(s, generator, torch.float64, device) for _ in range(n_seeds)])
             for s in shapes
         ]
 
@@ -68,7 +71,7 @@ class RoutingNets:
         """Activities after the encoders and after the shared layer, each (n_seeds, M, n, h)."""
         E, S, _ = self.weights if weights is None else weights
         checks.shaped("x", x, ("n", E.shape[3]))
-        first = x.to(E.dtype) @ E.mT
+        first = x.to(E) @ E.mT
         return first, first @ S.mT[:, None]
 
     @torch.no_grad()
@@ -79,7 +82,7 @@ class RoutingNets:
     def route_losses(self, x, y):
         """Half squared error of every route, averaged over items, shape (n_seeds, M, M')."""
         need_batch(x, y, *self.sides)
-        return (self.outputs(x) - y).square().sum(-1).mean(-1) / 2
+        return (self.outputs(x) - y.to(self.weights[0].device)).square().sum(-1).mean(-1) / 2
 
     def maps(self):
         """Linear map of every route, shape (n_seeds, M, M', n_outputs, n_inputs)."""
@@ -93,7 +96,7 @@ class RoutingNets:
         checks.torch_generator("generator", generator)
         scales = [W.std() for W in self.weights]
         return [
-            scale * torch.randn(W.shape, generator=generator, dtype=W.dtype)
+            scale * devices.normal(W.shape, generator, W.dtype, W.device)
             for W, scale in zip(self.weights, scales, strict=True)
         ]
 
@@ -101,12 +104,11 @@ class RoutingNets:
         """See :meth:`gdln.alignment.rules.Learner.changes`; ``x`` (n, n_inputs), ``y`` (n, n_outputs)."""
         checks.choice("rule", rule, self.rules)
         need_batch(x, y, *self.sides)
-        x = x.to(self.weights[0].dtype)
+        x, y = x.to(self.weights[0]), y.to(self.weights[0].device)
+        mask = self.mask.to(x.device)
         first, second = self.activities(x)
-        residual = (torch.einsum("sinh,sjch->sijnc", second, self.weights[2]) - y) * self.mask[
-            ..., None, None
-        ]
-        error = residual / (self.mask.sum() * len(x))
+        residual = (torch.einsum("sinh,sjch->sijnc", second, self.weights[2]) - y) * mask[..., None, None]
+        error = residual / (mask.sum() * len(x))
         loss = (residual * error).sum((1, 2, 3, 4)) / 2
         if rule == "align_zero":
             first, second = self.activities(x, initial)

@@ -11,6 +11,7 @@ import numbers
 import torch
 
 from gdln import checks, optional
+from gdln.nets import devices
 from gdln.nets.mlp import MLP
 from gdln.nets.training import minibatches
 
@@ -59,11 +60,14 @@ class Learner:
         One of ``network.rules``.
     generator : torch.Generator, optional
         Draws the feedback weights; needed for ``"feedback"`` and ``"direct_feedback"`` only.
+    device : torch.device or str, optional
+        Where to train: the stack is moved there and stays; where its weights lie unless given. Inputs and targets come
+        to it.
 
     Raises
     ------
     ValueError
-        If the rule is unknown or does not cover the network.
+        If the rule is unknown or does not cover the network, or the device is not there.
     TypeError
         If it draws feedback weights and there is no generator.
 
@@ -83,11 +87,13 @@ class Learner:
     (3,)
     """
 
-    def __init__(self, network, rule, generator=None):
+    def __init__(self, network, rule, generator=None, *, device=None):
         need_stack("network", network)
         self.network, self.rule = network, checks.choice("rule", rule, network.rules)
         if generator is not None or rule in DRAWING:
             checks.torch_generator("generator", generator)
+        if device is not None:
+            network.weights = devices.moved(network.weights, checks.torch_device("device", device))
         self.initial = [W.clone() for W in network.weights]
         self.feedback = network.draw_feedback(rule, generator)
 
@@ -154,7 +160,7 @@ class Learner:
         changes, loss = self.changes(x, y)
         for W, change in zip(self.network.weights, changes, strict=True):
             if torch.is_tensor(lr):
-                W.add_(change * lr.to(W.dtype).view(-1, *[1] * (W.ndim - 1)))
+                W.add_(change * lr.to(W).view(-1, *[1] * (W.ndim - 1)))
             else:
                 W.add_(change, alpha=lr)
         return loss
@@ -229,7 +235,7 @@ def fill_gradients(model, learner, x, y):
         stacked[0] = W.detach()
     changes, loss = learner.changes(x, y)
     for W, change in zip(model.weights, changes, strict=True):
-        W.grad = -change[0]
+        W.grad = -change[0].to(W.device)
     return float(loss[0])
 
 
@@ -281,13 +287,15 @@ def train(learner, x, y, lr, n_epochs, *, generator, batch_size=50, evaluate=Non
     epochs = range(n_epochs)
     if progress:
         epochs = optional.load("tqdm", "progress=True").tqdm(epochs, leave=False)
+    here = learner.network.weights[0].device
+    x, y = x.to(here), y.to(here)
     losses, evaluations = [], []
     for _ in epochs:
-        batches = minibatches(len(x), batch_size, generator)
+        batches = minibatches(len(x), batch_size, generator, device=here)
         losses.append(sum(learner.step(x[b], y[b], lr) for b in batches) / len(batches))
         if evaluate is not None:
             evaluations.append(evaluate(learner.network))
-    return torch.stack(losses), evaluations
+    return torch.stack(losses).cpu(), evaluations
 
 
 @torch.no_grad()
@@ -319,5 +327,5 @@ def accuracy(network, x, labels):
     need_data(x, labels, names=("x", "labels"))
     checks.need(labels.ndim == 1 and not labels.is_floating_point(), "labels", "one class a sample", labels)
     f = network.outputs(x)
-    right = (f.argmax(-1) == labels) & f.isfinite().all(-1)
-    return right.double().mean(-1)
+    right = (f.argmax(-1) == labels.to(f.device)) & f.isfinite().all(-1)
+    return right.cpu().double().mean(-1)

@@ -38,11 +38,13 @@ class ThreeLayerNetwork(nn.Module):
         ``gdln.convergence.features.RandomFeatures``; the network copies them. None for a shallow network.
     scaling : {"mean_field", "ntk"}, optional
         Scale of the output.
+    device : torch.device or str, optional
+        Where the weights lie; inputs come to them.
 
     Raises
     ------
     TypeError, ValueError
-        If an option is unknown or the shapes do not fit.
+        If an option is unknown, the shapes do not fit, or the device is not there.
 
     Notes
     -----
@@ -51,11 +53,12 @@ class ThreeLayerNetwork(nn.Module):
     :math:`-\nabla\mathcal L` in NTK scaling.
     """
 
-    def __init__(self, c, W, activation, first=None, scaling="mean_field"):
+    def __init__(self, c, W, activation, first=None, scaling="mean_field", *, device="cpu"):
         super().__init__()
+        device = checks.torch_device("device", device)
         activation = checks.choice("activation", activation, _ACTIVATIONS)
         scaling = checks.choice("scaling", scaling, ("mean_field", "ntk"))
-        self.c, self.W = self._weight("c", c, ("m",)), self._weight("W", W, ("m", "D"))
+        self.c, self.W = self._weight("c", c, ("m",), device), self._weight("W", W, ("m", "D"), device)
         units = f"one row for each of the {len(self.c)} units in c"
         checks.need(self.W.shape[0] == len(self.c), "W", units, self.W)
         self.kind = None
@@ -63,8 +66,8 @@ class ThreeLayerNetwork(nn.Module):
             fields = all(hasattr(first, name) for name in ("u", "b", "kind"))
             checks.need(fields, "first", "fields u, b and kind", first)
             self.kind = checks.choice("first.kind", first.kind, ("relu", "fourier"))
-            self.u = self._weight("first.u", first.u, ("D", "d"))
-            self.b = self._weight("first.b", first.b, (len(self.u),))
+            self.u = self._weight("first.u", first.u, ("D", "d"), device)
+            self.b = self._weight("first.b", first.b, (len(self.u),), device)
             features = f"one column for each of the {len(self.u)} features of first"
             checks.need(self.W.shape[1] == len(self.u), "W", features, self.W)
         self.activation = activation
@@ -72,12 +75,12 @@ class ThreeLayerNetwork(nn.Module):
         self.scale = 1 / len(self.c) if scaling == "mean_field" else 1 / math.sqrt(len(self.c))
 
     @staticmethod
-    def _weight(name, value, shape):
-        return nn.Parameter(torch.from_numpy(checks.array(name, value, shape=shape, copy=True)))
+    def _weight(name, value, shape, device):
+        return nn.Parameter(torch.from_numpy(checks.array(name, value, shape=shape, copy=True)).to(device))
 
     def features(self, X):
-        """Pre-activations, shape (n, m), of inputs of shape (n, d), in the type of the weights."""
-        X = torch.as_tensor(X).to(self.W.dtype)
+        """Pre-activations, shape (n, m), of inputs of shape (n, d), in the type and on the device of the weights."""
+        X = torch.as_tensor(X, dtype=self.W.dtype, device=self.W.device)
         d = (self.W if self.kind is None else self.u).shape[1]
         checks.shaped("X", X, ("n", d))
         if self.kind is None:

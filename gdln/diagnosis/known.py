@@ -13,7 +13,7 @@ from gdln.data import images
 from gdln.diagnosis.kernels import tangent_kernel
 from gdln.diagnosis.networks import Network
 from gdln.kernels import function_space
-from gdln.nets import training
+from gdln.nets import devices, training
 
 #: Ratio of the steps of two records; the first ten steps are all recorded.
 RECORDS = 1.15
@@ -47,7 +47,8 @@ class Gain(nn.Module):
         checks.torch_generator("generator", generator)
         self.factor = checks.number("gain", gain) / math.sqrt(layer.weight[0].numel())
         with torch.no_grad():
-            layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator, dtype=layer.weight.dtype))
+            drawn = devices.normal(layer.weight.shape, generator, layer.weight.dtype, layer.weight.device)
+            layer.weight.copy_(drawn)
 
     def forward(self, x):
         """Pre-activations."""
@@ -64,7 +65,7 @@ ACTIVATIONS = {
 }
 
 
-def perceptron(widths, activation="relu", *, generator, gain=None, dtype=torch.float64):
+def perceptron(widths, activation="relu", *, generator, gain=None, dtype=torch.float64, device="cpu"):
     """Fully connected network in NTK parametrisation, out of layers of torch.
 
     Parameters
@@ -79,6 +80,8 @@ def perceptron(widths, activation="relu", *, generator, gain=None, dtype=torch.f
         Of every layer; that of the activation behind the first layer unless given, and 1 in it.
     dtype : torch.dtype, optional
         Type of the weights.
+    device : torch.device or str, optional
+        Where the weights lie.
 
     Returns
     -------
@@ -90,15 +93,16 @@ def perceptron(widths, activation="relu", *, generator, gain=None, dtype=torch.f
     kind, own = ACTIVATIONS[checks.choice("activation", activation, ACTIVATIONS)]
     gain = gain if gain is None else checks.number("gain", gain)
     checks.torch_dtype("dtype", dtype)
+    options = {"bias": False, "dtype": dtype, "device": checks.torch_device("device", device)}
     parts = []
     for l, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-        layer = nn.Linear(n_in, n_out, bias=False, dtype=dtype)
+        layer = nn.Linear(n_in, n_out, **options)
         factor = gain if gain is not None else own if l else 1.0
         parts += [Gain(layer, factor, generator=generator), kind()]
     return nn.Sequential(*parts[:-1])
 
 
-def convolutional(channels, n_outputs, activation="relu", *, generator, dtype=torch.float64):
+def convolutional(channels, n_outputs, activation="relu", *, generator, dtype=torch.float64, device="cpu"):
     """Two 3 by 3 convolutions, the second with stride 2, a mean over places and a read-out, in NTK parametrisation.
 
     Parameters
@@ -111,6 +115,8 @@ def convolutional(channels, n_outputs, activation="relu", *, generator, dtype=to
         Source of the weights.
     dtype : torch.dtype, optional
         Type of the weights.
+    device : torch.device or str, optional
+        Where the weights lie.
 
     Returns
     -------
@@ -120,12 +126,12 @@ def convolutional(channels, n_outputs, activation="relu", *, generator, dtype=to
     channels, n_outputs = checks.count("channels", channels), checks.count("n_outputs", n_outputs)
     kind, gain = ACTIVATIONS[checks.choice("activation", activation, ACTIVATIONS)]
     checks.torch_dtype("dtype", dtype)
-    options = {"padding": 1, "bias": False, "dtype": dtype}
+    options = {"bias": False, "dtype": dtype, "device": checks.torch_device("device", device)}
     first, second = (
-        nn.Conv2d(1, channels, 3, **options),
-        nn.Conv2d(channels, channels, 3, stride=2, **options),
+        nn.Conv2d(1, channels, 3, padding=1, **options),
+        nn.Conv2d(channels, channels, 3, padding=1, stride=2, **options),
     )
-    readout = nn.Linear(channels, n_outputs, bias=False, dtype=dtype)
+    readout = nn.Linear(channels, n_outputs, **options)
     return nn.Sequential(
         Gain(first, 1.0, generator=generator),
         kind(),
@@ -161,7 +167,7 @@ class Centred(nn.Module):
         return self.scale * (self.net(x) - self.start(x))
 
 
-def parity_digits(n, n_test, rng, *, scale=1.0, dtype=torch.float64):
+def parity_digits(n, n_test, rng, *, scale=1.0, dtype=torch.float64, device="cpu"):
     r"""Digits, even or odd, as a regression task with targets :math:`\pm` ``scale``.
 
     Parameters
@@ -174,6 +180,8 @@ def parity_digits(n, n_test, rng, *, scale=1.0, dtype=torch.float64):
         Size of the targets.
     dtype : torch.dtype, optional
         Type of the tensors.
+    device : torch.device or str, optional
+        Where they lie.
 
     Returns
     -------
@@ -183,6 +191,7 @@ def parity_digits(n, n_test, rng, *, scale=1.0, dtype=torch.float64):
     n, n_test = checks.count("n", n), checks.count("n_test", n_test)
     rng, scale = checks.generator("rng", rng), checks.number("scale", scale)
     checks.torch_dtype("dtype", dtype)
+    device = checks.torch_device("device", device)
     digits = images.digits()
     checks.need(n + n_test <= len(digits.X), "n, n_test", f"at most {len(digits.X)} images", n + n_test)
     order = rng.permutation(len(digits.X))
@@ -190,7 +199,7 @@ def parity_digits(n, n_test, rng, *, scale=1.0, dtype=torch.float64):
     found = []
     for part, X in zip(parts, images.centred_rows(*parts), strict=True):
         y = scale * (1.0 - 2.0 * (part.labels % 2))
-        found += [torch.tensor(X, dtype=dtype), torch.tensor(y, dtype=dtype)[:, None]]
+        found += [torch.tensor(a, dtype=dtype, device=device) for a in (X, y[:, None])]
     return tuple(found)
 
 
@@ -250,7 +259,7 @@ def descend(model, X, Y, *, loss="squared", lr=None, share=0.5, n_steps=3000, st
     network = Network(model)
     X = network.inputs("X", X)
     network.outputs(X)
-    checks.instance("Y", Y, torch.Tensor), checks.finite("Y", Y)
+    Y = checks.finite("Y", checks.instance("Y", Y, torch.Tensor)).to(network.device)
     function = training.LOSSES[checks.choice("loss", loss, training.LOSSES)]
     n_steps, stop = checks.count("n_steps", n_steps), checks.number("stop", stop, least=0, below=1)
     if lr is None:
@@ -327,7 +336,7 @@ def langevin(model, X, Y, temperature, *, lr, n_steps, n_records, generator):
     """
     network = Network(model)
     X = network.inputs("X", X)
-    Y = checks.finite("Y", checks.floating("Y", Y))
+    Y = checks.finite("Y", checks.floating("Y", Y)).to(network.device)
     checks.need(Y.shape == network.outputs(X).shape, "Y", "the shape of the outputs", Y)
     temperature, lr = checks.positive("temperature", temperature), checks.positive("lr", lr)
     n_steps, n_records = checks.count("n_steps", n_steps), checks.count("n_records", n_records, most=n_steps)
@@ -341,7 +350,7 @@ def langevin(model, X, Y, temperature, *, lr, n_steps, n_records, generator):
         gradients = torch.autograd.grad(energy, parameters)
         with torch.no_grad():
             for p, g in zip(parameters, gradients, strict=True):
-                noise = torch.randn(p.shape, generator=generator, dtype=p.dtype)
+                noise = devices.normal(p.shape, generator, p.dtype, p.device)
                 p.mul_(1 - lr * temperature).sub_(g, alpha=lr).add_(noise, alpha=size)
         if step in kept:
             checks.still_finite(energy, "the chain", step=step)

@@ -91,10 +91,8 @@ def predicted_changes(model, X, E):
     network = Network(model)
     X = network.inputs("X", X)
     E = checks.array("E", E, shape=(len(X), network.outputs(X[:1]).shape[1]))
-    return {
-        name: -g
-        for name, g in zip(network.names, network.pull(X, torch.tensor(E, dtype=network.dtype)), strict=True)
-    }
+    pulled = network.pull(X, torch.tensor(E, dtype=network.dtype, device=network.device))
+    return {name: -g for name, g in zip(network.names, pulled, strict=True)}
 
 
 def layer_changes(initial, trained, X, E, *, rng):

@@ -91,7 +91,7 @@ class Network:
         if not isinstance(X, torch.Tensor):
             found = checks.array(name, X)
             whole = self._tokens and bool((found == found.round()).all())
-            X = torch.tensor(found, dtype=torch.int64 if whole else self.dtype)
+            X = torch.tensor(found, dtype=torch.int64 if whole else self.dtype, device=self.device)
         if X.is_complex():
             raise TypeError(f"{name} needs real numbers, got {X.dtype}")
         checks.need(X.ndim > 0 and X.numel() > 0, name, "at least one sample, samples first", X)

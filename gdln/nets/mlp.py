@@ -7,6 +7,7 @@ from torch import nn
 
 from gdln import checks
 from gdln.activations import LEAK
+from gdln.nets import devices
 
 ACTIVATIONS = {
     "linear": lambda x: x,
@@ -19,7 +20,7 @@ ACTIVATIONS = {
 PARAMETRISATIONS = ("standard", "ntk", "mean_field", "plain", "orthogonal", "xavier")
 
 
-def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.float64):
+def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.float64, *, device="cpu"):
     r"""Draw one weight matrix.
 
     With gain :math:`g`: ``"standard"`` :math:`W_{ij}\sim\mathcal N(0, g^2/n_{\rm in})`; ``"plain"``
@@ -39,6 +40,9 @@ def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.f
         Source of randomness.
     dtype : torch.dtype, optional
         Type of the entries.
+    device : torch.device or str, optional
+        Where the matrix lies; all of it is computed where the generator does, so that the entries depend on the
+        seed alone.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.f
     Raises
     ------
     ValueError
-        If the parametrisation is unknown, a size is not positive, or the gain is not finite.
+        If the parametrisation is unknown, a size is not positive, the gain is not finite, or the device is not there.
     TypeError
         If there is no generator, or the type is no floating one.
     """
@@ -59,10 +63,18 @@ def initial_weights(n_out, n_in, parametrisation, gain, generator, dtype=torch.f
     )
     checks.torch_generator("generator", generator)
     checks.torch_dtype("dtype", dtype)
+    return _drawn(n_out, n_in, parametrisation, gain, generator, dtype).to(
+        checks.torch_device("device", device)
+    )
+
+
+def _drawn(n_out, n_in, parametrisation, gain, generator, dtype):
+    """The matrix, where the generator lies."""
+    there = {"generator": generator, "dtype": dtype, "device": generator.device}
     if parametrisation == "xavier":
         bound = gain * math.sqrt(6 / (n_in + n_out))
-        return bound * (2 * torch.rand(n_out, n_in, generator=generator, dtype=dtype) - 1)
-    W = torch.randn(n_out, n_in, generator=generator, dtype=dtype)
+        return bound * (2 * torch.rand(n_out, n_in, **there) - 1)
+    W = torch.randn(n_out, n_in, **there)
     if parametrisation == "orthogonal":
         tall = W if n_out >= n_in else W.T
         Q, R = torch.linalg.qr(tall)
@@ -104,12 +116,14 @@ class MLP(nn.Module):
         Source of randomness.
     dtype : torch.dtype, optional
         Type of the weights.
+    device : torch.device or str, optional
+        Where the weights lie.
 
     Raises
     ------
     ValueError
-        If fewer than two widths are given, activations or gains do not match the layers, or a name
-        is unknown.
+        If fewer than two widths are given, activations or gains do not match the layers, a name
+        is unknown, or the device is not there.
 
     Examples
     --------
@@ -128,6 +142,7 @@ class MLP(nn.Module):
         generator,
         bias_gain=None,
         dtype=torch.float64,
+        device="cpu",
     ):
         super().__init__()
         self.widths = tuple(checks.array("widths", widths, ndim=1, dtype=int, least=1).tolist())
@@ -148,6 +163,7 @@ class MLP(nn.Module):
             bias_gain = checks.nonnegative("bias_gain", bias_gain)
         checks.torch_generator("generator", generator)
         checks.choice("parametrisation", parametrisation, PARAMETRISATIONS)
+        device = checks.torch_device("device", device)
         self.activations = tuple(names) + ("linear",)
         self.parametrisation = parametrisation
         in_formula = parametrisation in ("ntk", "mean_field")
@@ -159,12 +175,13 @@ class MLP(nn.Module):
         self.bias_multiplier = 1.0 if bias_gain is None or not in_formula else float(bias_gain)
         self.weights = nn.ParameterList()
         for n_in, n_out, gain in zip(self.widths[:-1], self.widths[1:], gains, strict=True):
-            self.weights.append(initial_weights(n_out, n_in, parametrisation, gain, generator, dtype))
+            W = initial_weights(n_out, n_in, parametrisation, gain, generator, dtype, device=device)
+            self.weights.append(W)
         self.biases = None
         if bias_gain is not None:
             scale = 1.0 if in_formula else float(bias_gain)
             self.biases = nn.ParameterList(
-                [scale * torch.randn(n, generator=generator, dtype=dtype) for n in self.widths[1:]]
+                [scale * devices.normal((n,), generator, dtype, device) for n in self.widths[1:]]
             )
 
     def forward(self, x, all_layers=False):
@@ -228,7 +245,8 @@ def upper_part(net, layer):
     Returns
     -------
     f0 : callable
-        Maps an array of shape (n, width) to the pair value (n, n_outputs), Jacobian (n, n_outputs, width).
+        Maps an array of shape (n, width) to the pair value (n, n_outputs), Jacobian (n, n_outputs, width); computed
+        where the network lay.
 
     Raises
     ------
@@ -244,12 +262,12 @@ def upper_part(net, layer):
     names = net.activations[start:]
 
     def f0(z):
-        z = torch.as_tensor(z, dtype=weights[0].dtype).detach().requires_grad_(True)
+        z = torch.as_tensor(z, dtype=weights[0].dtype, device=weights[0].device).detach().requires_grad_(True)
         x = z
         for W, b, name in zip(weights, biases, names, strict=True):
             x = ACTIVATIONS[name](x @ W.mT if b is None else x @ W.mT + b)
         rows = [torch.autograd.grad(x[:, a].sum(), z, retain_graph=True)[0] for a in range(x.shape[1])]
-        return x.detach().numpy(), torch.stack(rows, dim=1).numpy()
+        return x.detach().cpu().numpy(), torch.stack(rows, dim=1).cpu().numpy()
 
     return f0
 

@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 from torch.func import functional_call, stack_module_state, vmap
 
 from gdln import checks
+from gdln.nets import devices
 
 METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
 RECORDS = ("weights", "singular_values", "outputs")
@@ -86,7 +87,7 @@ def cross_entropy(outputs, labels):
         raise ValueError(f"labels needs class numbers below {outputs.shape[1]}, got: {error}") from error
 
 
-def minibatches(n, batch_size, generator):
+def minibatches(n, batch_size, generator, *, device="cpu"):
     """Indices of the minibatches of one epoch, in a new order.
 
     Parameters
@@ -97,6 +98,8 @@ def minibatches(n, batch_size, generator):
         Samples in a minibatch, at most ``n``.
     generator : torch.Generator
         Source of the order.
+    device : torch.device or str, optional
+        Where the indices lie.
 
     Returns
     -------
@@ -106,7 +109,7 @@ def minibatches(n, batch_size, generator):
     Raises
     ------
     TypeError, ValueError
-        If a number is no count or out of range, or the generator is none.
+        If a number is no count or out of range, the generator is none, or the device is not there.
 
     Examples
     --------
@@ -116,7 +119,8 @@ def minibatches(n, batch_size, generator):
     n = checks.count("n", n)
     batch_size = checks.count("batch_size", batch_size, most=n)
     checks.torch_generator("generator", generator)
-    order = torch.randperm(n, generator=generator)
+    device = checks.torch_device("device", device)
+    order = torch.randperm(n, generator=generator, device=generator.device).to(device)
     return order[: n // batch_size * batch_size].view(-1, batch_size)
 
 
@@ -124,7 +128,19 @@ LOSSES = {"squared": half_squared_error, "cross_entropy": cross_entropy}
 
 
 def gradient_descent(
-    model, loss, X, Y, lr, n_steps, record_every=1, record=(), momentum=0.0, parameters=None, divergence=1e6
+    model,
+    loss,
+    X,
+    Y,
+    lr,
+    n_steps,
+    record_every=1,
+    record=(),
+    momentum=0.0,
+    parameters=None,
+    divergence=1e6,
+    *,
+    device=None,
 ):
     r"""Full-batch gradient descent; trains the model in place.
 
@@ -152,6 +168,8 @@ def gradient_descent(
         Names of the parameters that learn; all unless given.
     divergence : float, optional
         The run counts as diverged when the loss exceeds this multiple of the larger of 1 and its first value.
+    device : torch.device or str, optional
+        Where to train: the model is moved there and stays; where its weights lie unless given. The data come to it.
 
     Returns
     -------
@@ -169,6 +187,8 @@ def gradient_descent(
     loss = _loss(loss)
     lr, momentum, divergence = _check(lr, n_steps, record_every, record, momentum, divergence)
     _check_data(X, Y)
+    here = devices.settled(model, device)
+    X, Y = devices.moved(X, here), devices.moved(Y, here)
     learning = _learning(model, parameters)
     velocity = [torch.zeros_like(p) for p in learning.values()] if momentum else None
     recorder, limit = _Recorder(record, lr), None
@@ -191,7 +211,9 @@ def gradient_descent(
     return recorder.result()
 
 
-def gradient_flow(model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=1e-11, method="DOP853"):
+def gradient_flow(
+    model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=1e-11, method="DOP853", *, device=None
+):
     r"""Integrate :math:`\tau\,\dot W=-\partial\mathcal L/\partial W`; leaves the model at the last time.
 
     Steps are chosen by the integrator, small enough for the tolerances.
@@ -208,6 +230,8 @@ def gradient_flow(model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=
         Tolerances of the integrator.
     method : str, optional
         Method of ``scipy.integrate.solve_ivp``.
+    device : torch.device or str, optional
+        As in :func:`gradient_descent`; only the gradients are computed there, the integrator stays on the CPU.
 
     Returns
     -------
@@ -231,6 +255,8 @@ def gradient_flow(model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=
     checks.need(
         len(times) > 1 and (np.diff(times) > 0).all(), "times", "at least two times that increase", times
     )
+    here = devices.settled(model, device)
+    X, Y = devices.moved(X, here), devices.moved(Y, here)
     parameters = list(model.parameters())
     if any(p.dtype != torch.float64 for p in parameters):
         raise ValueError(f"model needs float64 weights for a gradient flow, got {parameters[0].dtype}")
@@ -245,11 +271,11 @@ def gradient_flow(model, loss, X, Y, times, record=(), tau=1.0, rtol=1e-9, atol=
     def velocity(_, w):
         put(w)
         gradients = torch.autograd.grad(loss(_call(model, X), Y), parameters)
-        return -torch.cat([g.reshape(-1) for g in gradients]).numpy() / tau
+        return -torch.cat([g.reshape(-1) for g in gradients]).cpu().numpy() / tau
 
     with torch.no_grad():  # the integrator would never end on NaN
         _check_flow(float(loss(_call(model, X), Y)), times[0])
-    w0 = torch.cat([p.detach().reshape(-1) for p in parameters]).numpy().copy()
+    w0 = torch.cat([p.detach().reshape(-1) for p in parameters]).cpu().numpy().copy()
     solution = solve_ivp(velocity, (times[0], times[-1]), w0, method, t_eval=times, rtol=rtol, atol=atol)
     if not solution.success:
         reached = float(solution.t[-1]) if solution.t.size else float(times[0])
@@ -278,6 +304,8 @@ def ensemble(
     own_data=False,
     chunk_size=None,
     divergence=1e6,
+    *,
+    device=None,
 ):
     r"""Train several networks of one shape at once, the same steps as :func:`gradient_descent` for each.
 
@@ -297,6 +325,8 @@ def ensemble(
         Whether every member has its own data.
     chunk_size : int, optional
         Members trained together, all unless given; smaller chunks can stay in cache.
+    device : torch.device or str, optional
+        Where to train: all models are moved there and stay; where the first one lies unless given.
 
     Returns
     -------
@@ -317,6 +347,10 @@ def ensemble(
     checks.need(len(models) > 0, "models", "at least one model", models)
     for model in models:
         checks.instance("models", model, torch.nn.Module)
+    here = devices.settled(models[0], device)
+    for model in models[1:]:
+        devices.settled(model, here)
+    X, Y = devices.moved(X, here), devices.moved(Y, here)
     chunk_size = len(models) if chunk_size is None else checks.count("chunk_size", chunk_size)
     if len(models) > chunk_size:
         runs = []
@@ -407,17 +441,17 @@ class _Recorder:
 
     def add(self, step, value, parameters, outputs):
         self.steps.append(step)
-        self.loss.append(value.detach().numpy().copy())
+        self.loss.append(value.detach().cpu().numpy().copy())
         for name, p in parameters.items():
             p = p.detach()
             if "weights" in self.record:
-                self.weights.setdefault(name, []).append(p.numpy().copy())
+                self.weights.setdefault(name, []).append(p.cpu().numpy().copy())
             if "singular_values" in self.record and p.ndim >= 2:
-                self.values.setdefault(name, []).append(torch.linalg.svdvals(p).numpy())
+                self.values.setdefault(name, []).append(torch.linalg.svdvals(p).cpu().numpy())
         if "outputs" in self.record:
             if isinstance(outputs, dict):
                 raise ValueError("outputs are recorded for networks with one output tensor, not by node")
-            self.outputs.append(outputs.detach().numpy().copy())
+            self.outputs.append(outputs.detach().cpu().numpy().copy())
 
     def result(self, times=None, members=False):
         def stack(records):

@@ -28,12 +28,14 @@ class GatedNetwork(nn.Module):
         Source of randomness; needed unless ``weights`` are given.
     dtype : torch.dtype, optional
         Type of the weights.
+    device : torch.device or str, optional
+        Where the weights lie.
 
     Raises
     ------
     ValueError
         If neither ``weights`` nor ``generator`` is given, a weight is missing or has the wrong shape, the
-        parametrisation has its gain elsewhere, or an edge name contains a dot.
+        parametrisation has its gain elsewhere, an edge name contains a dot, or the device is not there.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class GatedNetwork(nn.Module):
         weights=None,
         generator=None,
         dtype=torch.float64,
+        device="cpu",
     ):
         super().__init__()
         self.graph = checks.instance("graph", graph, GatedGraph)
@@ -52,6 +55,7 @@ class GatedNetwork(nn.Module):
         in_weights = [p for p in PARAMETRISATIONS if p not in ("ntk", "mean_field")]
         checks.choice("parametrisation", parametrisation, in_weights)
         checks.number("gain", gain), checks.torch_dtype("dtype", dtype)
+        device = checks.torch_device("device", device)
         if generator is not None or weights is None:
             checks.torch_generator("generator", generator)
         if weights is not None:
@@ -61,9 +65,9 @@ class GatedNetwork(nn.Module):
             shape = graph.shape(edge)
             checks.need("." not in edge, "graph", "edge names without a dot", edge)
             if weights is None:
-                W = initial_weights(*shape, parametrisation, gain, generator, dtype)
+                W = initial_weights(*shape, parametrisation, gain, generator, dtype, device=device)
             else:
-                W = torch.tensor(weights[edge], dtype=dtype)
+                W = torch.tensor(weights[edge], dtype=dtype, device=device)
             self.weights[edge] = nn.Parameter(W)
 
     def forward(self, inputs, gates=None):

@@ -13,6 +13,7 @@ from torch import nn
 from gdln import checks, optional
 from gdln.activations import LEAK
 from gdln.data import images, tasks
+from gdln.nets import devices
 from gdln.nets.mlp import initial_weights
 from gdln.nets.training import minibatches
 
@@ -45,11 +46,13 @@ class PathwayNetwork(nn.Module):
         Source of randomness.
     dtype : torch.dtype, optional
         Type of the weights.
+    device : torch.device or str, optional
+        Where the weights lie.
 
     Raises
     ------
     ValueError
-        If the widths are not four or the activation is unknown.
+        If the widths are not four, the activation is unknown, or the device is not there.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class PathwayNetwork(nn.Module):
         *,
         generator,
         dtype=torch.float64,
+        device="cpu",
     ):
         super().__init__()
         n_domains_in = checks.count("n_domains_in", n_domains_in)
@@ -72,7 +76,7 @@ class PathwayNetwork(nn.Module):
         self.activation = checks.choice("activation", activation, ("linear", "leaky_relu"))
 
         def draw(n_out, n_in):
-            return initial_weights(n_out, n_in, parametrisation, gain, generator, dtype)
+            return initial_weights(n_out, n_in, parametrisation, gain, generator, dtype, device=device)
 
         self.encoders = nn.Parameter(torch.stack([draw(n_encoder, n_pixels) for _ in range(n_domains_in)]))
         self.shared = nn.Parameter(draw(n_shared, n_encoder))
@@ -132,13 +136,15 @@ class PathwayTrajectory:
     singular_values: np.ndarray
 
 
-def trained_routes(mask):
+def trained_routes(mask, *, device="cpu"):
     """Output domains trained with each input domain, padded to one length.
 
     Parameters
     ----------
     mask : array_like of bool, shape (n_domains_in, n_domains_out)
         True where the route is trained; every input has at least one.
+    device : torch.device or str, optional
+        Where the result lies.
 
     Returns
     -------
@@ -150,7 +156,7 @@ def trained_routes(mask):
     Raises
     ------
     ValueError
-        If an input domain has no trained route.
+        If an input domain has no trained route, or the device is not there.
     """
     mask = checks.array("mask", mask, ndim=2, dtype=bool)
     counts = mask.sum(axis=1)
@@ -159,7 +165,8 @@ def trained_routes(mask):
     for i, row in enumerate(mask):
         outputs[i, : counts[i]] = np.flatnonzero(row)
         weights[i, : counts[i]] = 1 / mask.sum()
-    return torch.from_numpy(outputs).long(), torch.from_numpy(weights)
+    device = checks.torch_device("device", device)
+    return torch.from_numpy(outputs).long().to(device), torch.from_numpy(weights).to(device)
 
 
 @torch.no_grad()
@@ -199,7 +206,7 @@ def loss_and_gradients(network, x, targets, outputs, weights):
     log_likelihood = p.gather(-1, labels).squeeze(-1)
     weights = weights.to(x.dtype)[:, None, :] / n
     loss = -(log_likelihood * weights).sum()
-    p.exp_().scatter_add_(-1, labels, torch.full((), -1.0, dtype=x.dtype).expand(labels.shape))
+    p.exp_().scatter_add_(-1, labels, x.new_full((), -1.0).expand(labels.shape))
     error = p.mul_(weights[..., None]).view(M, n, k * C)
     g_decoders = torch.zeros_like(network.decoders)
     g_decoders.index_add_(0, outputs.reshape(-1), torch.bmm(error.mT, h).view(M * k, C, H))
@@ -232,11 +239,12 @@ def accuracy(network, x, targets, chunk=500):
     checks.instance("network", network, PathwayNetwork)
     chunk = checks.count("chunk", chunk)
     _check_data(network, x, targets)
-    right = 0
+    here, right = network.shared.device, 0
     for start in range(0, x.shape[1], chunk):
         part = slice(start, start + chunk)
-        right = right + (network(x[:, part]).argmax(-1) == targets[None, :, part]).sum(-1)
-    return right.numpy() / x.shape[1]
+        named = network(x[:, part].to(here)).argmax(-1)
+        right = right + (named == targets[None, :, part].to(here)).sum(-1)
+    return right.cpu().numpy() / x.shape[1]
 
 
 def train(
@@ -253,6 +261,7 @@ def train(
     batch_size=50,
     record_every=None,
     progress=False,
+    device=None,
 ):
     r"""Minibatch gradient descent with momentum on the trained routes; trains the network in place.
 
@@ -285,6 +294,9 @@ def train(
         Epochs between two tests; only before and after training unless given.
     progress : bool, optional
         Show a bar on stderr.
+    device : torch.device or str, optional
+        Where to train: the network is moved there and stays; where its weights lie unless given. The images come to
+        it, all at once.
 
     Returns
     -------
@@ -296,8 +308,8 @@ def train(
     gdln.checks.Diverged
         If the loss is not finite; names the epoch.
     TypeError, ValueError
-        If shapes do not match, a setting is out of range, an image is not finite, or the mask holds anything but
-        booleans, zeros and ones.
+        If shapes do not match, a setting is out of range, an image is not finite, the mask holds anything but
+        booleans, zeros and ones, or the device is not there.
     """
     checks.instance("network", network, PathwayNetwork)
     domains = (len(network.encoders), len(network.decoders))
@@ -313,7 +325,9 @@ def train(
     if record_every is not None:
         checks.count("record_every", record_every)
     progress = checks.flag("progress", progress)
-    outputs, weights = trained_routes(mask)
+    here = devices.settled(network, device)
+    x, targets, test = devices.moved((x, targets, tuple(test)), here)
+    outputs, weights = trained_routes(mask, device=here)
     parameters = (network.encoders, network.shared, network.decoders)
     velocity = [torch.zeros_like(p, requires_grad=False) for p in parameters]
     records = [(0, math.nan, accuracy(network, *test))]
@@ -321,7 +335,7 @@ def train(
     if progress:
         epochs = optional.load("tqdm", "progress=True").tqdm(epochs, leave=False)
     for epoch in epochs:
-        total, batches = 0.0, minibatches(n, batch_size, generator)
+        total, batches = 0.0, minibatches(n, batch_size, generator, device=here)
         for i, batch in enumerate(batches):
             loss, gradients = loss_and_gradients(
                 network, x.index_select(1, batch), targets[:, batch], outputs, weights
@@ -348,7 +362,7 @@ def train(
         trained=np.array(trained),
         untrained=np.array(untrained),
         accuracy=tables[-1],
-        singular_values=torch.linalg.svdvals(network.shared.detach()).numpy(),
+        singular_values=torch.linalg.svdvals(network.shared.detach()).cpu().numpy(),
     )
 
 
@@ -385,6 +399,7 @@ def experiment(
     relabelling="random",
     batch_size=50,
     record_every=None,
+    device="cpu",
 ):
     """The experiment of Saxe et al. 2022, Section 5, on any image set: make the domains, train, test all routes.
 
@@ -410,6 +425,8 @@ def experiment(
         ``"permuted"`` (random pixel orders) or ``"rotated"`` (by up to 180 degrees).
     relabelling : str, optional
         ``"random"`` or ``"lexicographic"``.
+    device : torch.device or str, optional
+        Where to train; the domains are made on the CPU.
 
     Returns
     -------
@@ -419,7 +436,7 @@ def experiment(
     Raises
     ------
     ValueError
-        If a name is unknown.
+        If a name is unknown or the device is not there.
     """
     checks.instance("train_set", train_set, images.ImageSet)
     checks.instance("test_set", test_set, images.ImageSet)
@@ -444,7 +461,14 @@ def experiment(
 
     widths = (train_set.X.shape[1], width, width, n_classes)
     network = PathwayNetwork(
-        n_domains, n_domains, widths, activation, gain, generator=generator, dtype=torch.float32
+        n_domains,
+        n_domains,
+        widths,
+        activation,
+        gain,
+        generator=generator,
+        dtype=torch.float32,
+        device=device,
     )
     x, targets = tensors(train_set)
     return train(

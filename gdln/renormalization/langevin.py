@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from gdln import checks
+from gdln.nets import devices
 from gdln.renormalization.chains import Chains, summary
 
 
@@ -67,11 +68,12 @@ class GatedNet:
         #: Shapes of the weight blocks: W^1, ..., W^L (gates beside the input unit), readout.
         self.shapes = [*zip(self.widths, lower, strict=True), (self.n_gates, self.widths[-1])]
 
-    def data(self, X, G, dtype=torch.float64):
-        """Inputs and scaled path features of points, ready for the other methods."""
+    def data(self, X, G, dtype=torch.float64, *, device="cpu"):
+        """Inputs and scaled path features of points, ready for the other methods, of a type and on a device."""
         checks.torch_dtype("dtype", dtype)
-        X = _tensor("X", X, ("n_samples", self.n_inputs), dtype)
-        G = _tensor("G", G, (len(X), self.n_gates), dtype)
+        device = checks.torch_device("device", device)
+        X = _tensor("X", X, ("n_samples", self.n_inputs), dtype, device)
+        G = _tensor("G", G, (len(X), self.n_gates), dtype, device)
         F = G
         for _ in range(self.depth - 1):
             F = (F[:, :, None] * G[:, None, :]).flatten(1)
@@ -150,15 +152,16 @@ class PatchNet:
         self.activation = checks.choice("activation", activation, ("relu", "erf", "linear"))
         self.shapes = [(self.width, self.patch_size), (self.n_patches, self.width)]
 
-    def data(self, X, dtype=torch.float64):
+    def data(self, X, dtype=torch.float64, *, device="cpu"):
         """Patches of points, shape (n_samples, n_patches, patch_size), ready for the other methods.
 
         With one patch, inputs of shape (n_samples, n_inputs) will do.
         """
         checks.torch_dtype("dtype", dtype)
+        device = checks.torch_device("device", device)
         X = checks.array("X", X)
         X = X[:, None] if X.ndim == 2 else X
-        X = _tensor("X", X, ("n_samples", self.n_patches, self.patch_size), dtype)
+        X = _tensor("X", X, ("n_samples", self.n_patches, self.patch_size), dtype, device)
         return (X.permute(1, 2, 0) / math.sqrt(self.patch_size)).contiguous()  # (n, d, P)
 
     def check_data(self, name, data, dtype):
@@ -219,6 +222,7 @@ def sample(
     n_chains=16,
     thin=10,
     dtype=torch.float64,
+    device="cpu",
 ):
     r"""Langevin chains of all weights, started from the prior.
 
@@ -227,7 +231,7 @@ def sample(
     net : GatedNet or PatchNet
         The network.
     data, new
-        Training points and new points, from ``net.data(...)`` with the same ``dtype``.
+        Training points and new points, from ``net.data(...)`` with the same ``dtype``; moved to the device.
     y : array_like, shape (n_samples,)
         Targets.
     sigma2 : float
@@ -239,13 +243,16 @@ def sample(
     n_steps, n_warmup : int
         Steps kept and dropped. The slowest time is about :math:`\sigma^2/(\eta T)` steps.
     generator : torch.Generator
-        Source of the start and of the noise.
+        Source of the start and of the noise, drawn where it lies: on the CPU the same numbers for every device, at the
+        price of bringing them over at every step.
     n_chains : int, optional
         Chains, moved together.
     thin : int, optional
         Steps between draws.
     dtype : torch.dtype, optional
         ``torch.float32`` is fast enough to be bound by its own noise.
+    device : torch.device or str, optional
+        Where the chains lie.
 
     Returns
     -------
@@ -254,7 +261,7 @@ def sample(
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a number is out of range or the device is not there.
     gdln.checks.Diverged
         If the chains diverge because ``lr`` is too large; tells by which step.
     """
@@ -270,11 +277,14 @@ def sample(
         checks.count("n_warmup", n_warmup, least=0),
     )
     checks.torch_dtype("dtype", dtype)
+    device = checks.torch_device("device", device)
     net.check_data("data", data, dtype), net.check_data("new", new, dtype)
+    data, new = devices.moved((data, new), device)
     with torch.no_grad():
-        shape = tuple(net.output([torch.zeros(1, *s, dtype=dtype) for s in net.shapes], data).shape[1:])
-    y = _tensor("y", y, shape, dtype)
-    state = Ensemble(net, n_chains, sigma2, generator, dtype)
+        zeros = [torch.zeros(1, *s, dtype=dtype, device=device) for s in net.shapes]
+        shape = tuple(net.output(zeros, data).shape[1:])
+    y = _tensor("y", y, shape, dtype, device)
+    state = Ensemble(net, n_chains, sigma2, generator, dtype, device=device)
     outputs, U, loss = [], [], []
     start = perf_counter()
     for t in range(n_warmup + n_steps):
@@ -286,9 +296,10 @@ def sample(
                     f"the chains diverged by step {t + 1}; lr={lr} is too large", step=t + 1
                 )
             outputs.append(f), U.append(net.order_parameter(state.blocks)), loss.append((residual**2).mean())
+    loss = float(torch.stack(loss).mean())  # waits for the device, whose last steps may not be done
     seconds = perf_counter() - start
-    outputs, U = (torch.stack(x, dim=1).double().numpy() for x in (outputs, U))
-    chains = summary(outputs, None, U, float(torch.stack(loss).mean()))
+    outputs, U = (torch.stack(x, dim=1).cpu().double().numpy() for x in (outputs, U))
+    chains = summary(outputs, None, U, loss)
     chains.health.warn()
     return LangevinRun(chains, seconds)
 
@@ -305,12 +316,14 @@ class Ensemble:
     sigma2 : float
         Prior variance; the start is a draw from the prior.
     generator : torch.Generator
-        Source of the start and of the noise.
+        Source of the start and of the noise, drawn where it lies.
     dtype : torch.dtype, optional
         Precision.
+    device : torch.device or str, optional
+        Where the weights lie.
     """
 
-    def __init__(self, net, n_chains, sigma2, generator, dtype=torch.float64):
+    def __init__(self, net, n_chains, sigma2, generator, dtype=torch.float64, *, device="cpu"):
         self.net, self.sigma2 = (
             checks.instance("net", net, (GatedNet, PatchNet)),
             checks.positive("sigma2", sigma2),
@@ -319,8 +332,10 @@ class Ensemble:
         self.generator = checks.torch_generator("generator", generator)
         n_chains = checks.count("n_chains", n_chains)
         size = n_chains * sum(math.prod(shape) for shape in net.shapes)
-        self.theta, self.slope, self.noise = (torch.empty(size, dtype=dtype) for _ in range(3))
-        self.theta.normal_(generator=generator).mul_(math.sqrt(sigma2))
+        device = checks.torch_device("device", device)
+        self.theta, self.slope = (torch.zeros(size, dtype=dtype, device=device) for _ in range(2))
+        self.noise = torch.empty(size, dtype=dtype, device=generator.device)
+        self.theta.copy_(self.noise.normal_(generator=generator)).mul_(math.sqrt(sigma2))
         self.blocks, self.slopes = (_views(x, net.shapes, n_chains) for x in (self.theta, self.slope))
 
     def move(self, data, y, lr, temperature):
@@ -328,7 +343,7 @@ class Ensemble:
         residual = self.net.gradient(self.blocks, data, y, self.slopes)
         self.noise.normal_(generator=self.generator)
         self.theta.mul_(1 - lr * temperature / self.sigma2).add_(self.slope, alpha=-lr)
-        self.theta.add_(self.noise, alpha=math.sqrt(2 * lr * temperature))
+        self.theta.add_(self.noise.to(self.theta.device), alpha=math.sqrt(2 * lr * temperature))
         return residual
 
 
@@ -346,6 +361,6 @@ def _need_tensor(name, x, dtype):
     checks.finite(name, x)
 
 
-def _tensor(name, x, shape, dtype):
+def _tensor(name, x, shape, dtype, device):
     """Finite numbers of one shape as a tensor of their own."""
-    return torch.tensor(checks.array(name, x, shape=shape), dtype=dtype)
+    return torch.tensor(checks.array(name, x, shape=shape), dtype=dtype, device=device)
