@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from gdln import checks, optional
 
@@ -446,9 +446,12 @@ def permuted_inputs(images, orders):
     """
     checks.instance("images", images, ImageSet)
     orders = checks.array("orders", orders, shape=("n_domains", images.X.shape[1]), dtype=int)
-    permuted = (np.sort(orders, axis=1) == np.arange(images.X.shape[1])).all()
-    checks.need(permuted, "orders", f"permutations of {images.X.shape[1]} pixels", orders)
-    return np.stack([images.X.take(order, axis=1) for order in orders])  # take keeps rows contiguous
+    valid = (np.sort(orders, axis=1) == np.arange(images.X.shape[1])).all()
+    checks.need(valid, "orders", f"permutations of {images.X.shape[1]} pixels", orders)
+    permuted = np.empty((len(orders), *images.X.shape), images.X.dtype)
+    for order, out in zip(orders, permuted, strict=True):
+        images.X.take(order, axis=1, out=out, mode="clip")  # filled in place: no second copy of all domains
+    return permuted
 
 
 def rotated_inputs(images, n_domains, largest_angle=180.0):
@@ -472,12 +475,26 @@ def rotated_inputs(images, n_domains, largest_angle=180.0):
     n_domains = checks.count("n_domains", n_domains)
     largest_angle = checks.number("largest_angle", largest_angle)
     checks.need(len(images.shape) > 1, "images", "pixels in rows and columns", images.shape)
-    stack = images.X.reshape(len(images), *images.shape)
-    angles = largest_angle * np.arange(n_domains) / n_domains
-    rotated = [
-        ndimage.rotate(stack, a, axes=(-1, -2), reshape=False, order=1) if a else stack for a in angles
-    ]
-    return np.stack(rotated).reshape(n_domains, len(images), -1)
+    planes = images.X.reshape(-1, math.prod(images.shape[-2:]))
+    rotated = np.empty((n_domains, *planes.shape), planes.dtype)
+    for angle, out in zip(largest_angle * np.arange(n_domains) / n_domains, rotated, strict=True):
+        _rotate(planes, images.shape[-2:], angle, out)
+    return rotated.reshape(n_domains, len(images), -1)
+
+
+def _rotate(planes, shape, angle, out):
+    """Fill ``out`` with the planes turned by an angle in degrees."""
+    options = {"axes": (-1, -2), "reshape": False, "order": 1}
+    n, n_pixels = planes.shape
+    if n <= n_pixels:
+        ndimage.rotate(planes.reshape(n, *shape), angle, output=out.reshape(n, *shape), **options)
+        return
+    # linear in the pixels, and each result has four of them at most: turned once alone, then a sparse product
+    alone = ndimage.rotate(np.eye(n_pixels).reshape(-1, *shape), angle, **options)
+    turn = sparse.csr_array(alone.reshape(n_pixels, -1).T)
+    for start in range(0, n, 500):  # as many as a cache holds: several times faster than all at once
+        part = slice(start, start + 500)
+        out[part] = (turn @ planes[part].T.astype(float)).T
 
 
 def random_label_permutations(n_domains, n_classes, rng):

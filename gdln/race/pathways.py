@@ -374,7 +374,8 @@ def _check_data(network, x, targets, names=("x", "targets")):
     checks.need(x.shape[1] > 0, names[0], "at least one image", x)
     if x.dtype != network.encoders.dtype:
         raise TypeError(f"{names[0]} needs the type of the weights, {network.encoders.dtype}, got {x.dtype}")
-    checks.finite(names[0], x)
+    for domain in x:  # one at a time, since to look at a tensor takes another of its size
+        checks.finite(names[0], domain)
     if targets.dtype != torch.int64:
         raise TypeError(f"{names[1]} needs int64 class numbers, got {targets.dtype}")
     checks.shaped(names[1], targets, (n_out, x.shape[1]))

@@ -332,6 +332,28 @@ def test_rotation_by_a_right_angle_moves_pixels_exactly(rng):
         np.testing.assert_allclose(X[quarter], exact, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [35, 36, 1100])  # one by one up to as many images as pixels, then all at once
+def test_many_images_rotate_as_each_of_them_alone(rng, n, dtype):
+    X = rng.random((n, 35)).astype(dtype)
+    many = images.rotated_inputs(images.ImageSet(X, np.zeros(n, dtype=int), (5, 7)), 3)
+    assert many.dtype == dtype and np.array_equal(many[0], X)
+    for i in (0, n // 2, n - 1):
+        alone = images.ImageSet(X[[i]], np.zeros(1, dtype=int), (5, 7))
+        np.testing.assert_allclose(
+            many[:, [i]], images.rotated_inputs(alone, 3), atol=4 * np.finfo(dtype).eps
+        )
+
+
+def test_domains_keep_the_precision_of_their_images_and_leave_them_alone(rng):
+    X = rng.random((40, 9)).astype(np.float32)
+    base, before = images.ImageSet(X, np.zeros(40, dtype=int), (3, 3)), X.copy()
+    for made in (images.rotated_inputs(base, 2), images.permuted_inputs(base, np.stack([np.arange(9)] * 2))):
+        assert made.dtype == np.float32 and made.flags.c_contiguous and np.array_equal(made[0], X)
+        made[...] = 0
+    assert np.array_equal(X, before)
+
+
 def test_colour_images_rotate_channel_by_channel(rng):
     pixels = rng.random((2, 3, 6, 6))
     base = images.ImageSet(pixels.reshape(2, -1), np.zeros(2, dtype=int), (3, 6, 6))
