@@ -65,7 +65,7 @@ def arguments(doc, argv=None, *, counts=None, reduced=None, choices=None, flags=
     return chosen
 
 
-def runs(name, function, grid, jobs=1, **fixed):
+def runs(name, function, grid, jobs=1, /, **fixed):
     """Results of a function at every point of a grid, kept as they come and taken up again where a run was cut.
 
     Parameters
@@ -157,7 +157,7 @@ def _home(function):
     return getattr(function, "func", function).__module__
 
 
-def _as_text(function, **arguments):
+def _as_text(function, /, **arguments):
     return {"result": json.dumps(function(**arguments), allow_nan=False)}
 
 

@@ -1,25 +1,43 @@
-"""Seven learning rules on the digits: against width, depth and the number of images.
+"""Seven learning rules: against width and, on the digits, against depth and the number of images.
 
-Writes book/data/alignment_rules.json. About four CPU-minutes.
+The digits come with scikit-learn; with --set, images of 28 by 28 pixels are read from the files of MNIST,
+Fashion-MNIST or KMNIST (the folder named by GDLN_DATA, or for Fashion-MNIST Debian's package
+dataset-fashion-mnist). Writes book/data/alignment_rules.json for the digits, about four CPU-minutes, and
+book/data/alignment_rules_<set>.json for the others, about eight; with --widest 2048 twice as much.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from experiment import arguments, runs, save
 
-from gdln.alignment.experiments import digits_task, train_rule
+from gdln.alignment.experiments import image_task, train_rule
 from gdln.alignment.perceptrons import Perceptrons
 from gdln.alignment.rules import RULES
+from gdln.data import images
 
 LRS = (0.1, 0.3, 1.0)
-SETTINGS = (
+DIGITS = (
     [{"n_train": 1000, "width": width, "depth": 3, "n_epochs": 30, "lrs": LRS} for width in (16, 64, 256)]
     + [{"n_train": 1000, "width": 512, "depth": 3, "n_epochs": 15, "lrs": (1.0,)}]
     + [{"n_train": 50, "width": 256, "depth": 3, "n_epochs": 100, "lrs": LRS}]
     + [{"n_train": 1000, "width": 256, "depth": depth, "n_epochs": 15, "lrs": LRS} for depth in (1, 6)]
 )
+# three passes through ten thousand images are as many steps as thirty through a thousand digits
+LARGER = [
+    {
+        "n_train": 10_000,
+        "width": width,
+        "depth": 3,
+        "n_epochs": 3,
+        "lrs": (0.25, 0.5, 1.0, 2.0, 4.0, 8.0),
+    }
+    for width in (16, 64, 256)
+]
+#: Settings of a set, its images for validation and for test.
+SETS = {"digits": (DIGITS, 297, 500)} | dict.fromkeys(("mnist", "fashion", "kmnist"), (LARGER, 1000, 2000))
+WIDE_SEEDS = 2  # of a width above those of the settings, whose rates come from the widest of them
 
 
 def sources(seed):
@@ -27,18 +45,27 @@ def sources(seed):
     return torch.Generator().manual_seed(seed), torch.Generator().manual_seed(1000 + seed)
 
 
-def trained(setting, rule, n_seeds):
-    """One rule in one setting, all seeds at once."""
+@lru_cache(1)
+def image_set(name, n_images):
+    """The images that a task is drawn from: all digits, or the first of the training file."""
+    return images.digits() if name == "digits" else images.load(name, "train").subset(slice(n_images))
+
+
+def trained(setting, rule, name, seeds, **changed):
+    """One rule in one setting, all learning rates at once."""
     torch.set_num_threads(1)
-    options = dict(SETTINGS[setting])
-    n_train, width, depth = (options.pop(name) for name in ("n_train", "width", "depth"))
+    settings, *parts = SETS[name]
+    setting = settings[setting] | changed
+    options = {key: setting[key] for key in ("n_epochs", "lrs")}
+    n_train, width, depth = (setting[key] for key in ("n_train", "width", "depth"))
+    full = image_set(name, n_train + sum(parts))
     tasks = [
-        digits_task(n_train, np.random.default_rng(seed), dtype=torch.float32) for seed in range(n_seeds)
+        image_task(full, n_train, np.random.default_rng(seed), *parts, dtype=torch.float32) for seed in seeds
     ]
-    draw = partial(Perceptrons.draw, [64, *[width] * depth, 10], 1, dtype=torch.float32)
-    result = train_rule(rule, tasks, draw, generators=map(sources, range(n_seeds)), **options)
+    draw = partial(Perceptrons.draw, [full.X.shape[1], *[width] * depth, 10], 1, dtype=torch.float32)
+    result = train_rule(rule, tasks, draw, generators=map(sources, seeds), **options)
     return {
-        **SETTINGS[setting],
+        **setting,
         "rule": rule,
         "accuracy": (100 * result.accuracy).round(3).tolist(),
         "lr": result.lr.tolist(),
@@ -47,17 +74,52 @@ def trained(setting, rule, n_seeds):
     }
 
 
+def wide(rule, lr, seed, setting, width, name):
+    """One seed of one rule, at one learning rate and at half of it, in a setting but for its width."""
+    return trained(setting, rule, name, (seed,), width=width, lrs=(lr / 2, lr))
+
+
+def carried(rows):
+    """Rules and rates for wider networks: of each rule its seeds' middle one, of backprop Align-ada's as well."""
+    middle = {row["rule"]: sorted(row["lr"])[len(row["lr"]) // 2] for row in rows}
+    return list(dict.fromkeys([*middle.items(), ("backprop", middle["align_ada"])]))
+
+
+def together(rows):
+    """One row from those of single seeds."""
+    lists = {key: sum((row[key] for row in rows), []) for key in ("accuracy", "lr")}
+    tables = {key: np.hstack([row[key] for row in rows]).tolist() for key in ("table", "diverged")}
+    return rows[0] | lists | tables
+
+
 def main(argv=None):
-    chosen = arguments(__doc__, argv, counts={"seeds": 3}, reduced={"seeds": 1})
-    grid = {"setting": list(range(len(SETTINGS))), "rule": list(RULES)}
-    rows = runs("alignment_rules", trained, grid, chosen.jobs, n_seeds=chosen.seeds)
+    chosen = arguments(
+        __doc__,
+        argv,
+        counts={"seeds": 3, "widest": 1024},
+        reduced={"seeds": 1, "widest": 64},
+        choices={"set": tuple(SETS)},
+    )
+    settings, n_validation, n_test = SETS[chosen.set]
+    name = "alignment_rules" if chosen.set == "digits" else f"alignment_rules_{chosen.set}"
+    wanted = [k for k, setting in enumerate(settings) if setting["width"] <= chosen.widest]
+    if not wanted:
+        raise SystemExit(f"--widest needs at least {min(s['width'] for s in settings)}, got {chosen.widest}")
+    seeds, grid = list(range(chosen.seeds)), {"setting": wanted, "rule": list(RULES)}
+    rows = runs(name, trained, grid, chosen.jobs, name=chosen.set, seeds=seeds)
+    if chosen.set != "digits" and chosen.widest > settings[-1]["width"]:
+        pairs = carried(rows[-len(RULES) :])
+        points = [{"rule": rule, "lr": lr, "seed": seed} for seed in seeds[:WIDE_SEEDS] for rule, lr in pairs]
+        fixed = {"setting": wanted[-1], "width": chosen.widest, "name": chosen.set}
+        found = runs(f"{name}_wide", wide, points, chosen.jobs, **fixed)
+        rows += [together(found[k :: len(pairs)]) for k in range(len(pairs))]
     save(
-        "alignment_rules",
+        name,
         chosen,
         {
-            "data": "digits, 297 for validation, 500 for test",
+            "data": f"{chosen.set}, {n_validation} for validation, {n_test} for test",
             "batch_size": 50,
-            "seeds": list(range(chosen.seeds)),
+            "seeds": seeds,
             "accuracy": "per cent, one a seed",
         },
         rows,

@@ -22,7 +22,7 @@ class ImageTask:
 
     Attributes
     ----------
-    x, x_validation, x_test : Tensor, shape (n, n_pixels) or (n, 1, height, width)
+    x, x_validation, x_test : Tensor, shape (n, n_pixels) or (n, n_channels, height, width)
         Centred with the training mean, each of norm :math:`\\sqrt{n_{\\rm pixels}}`.
     y : Tensor, shape (n, n_classes)
         One-hot targets minus 0.1.
@@ -55,7 +55,7 @@ def image_task(
     n_validation, n_test : int, optional
         Other images.
     flat : bool, optional
-        Rows of pixels; otherwise images of one channel.
+        Rows of pixels; otherwise images, of one channel unless the set's shape has three numbers, channels first.
     dtype : torch.dtype, optional
         Type of inputs and targets.
     device : torch.device or str, optional
@@ -69,7 +69,7 @@ def image_task(
     Raises
     ------
     ValueError
-        If there are not enough images or the device is not there.
+        If there are not enough images, they lack rows and columns but are not to be flat, or the device is not there.
     """
     checks.instance("image_set", image_set, images.ImageSet)
     n_train = checks.count("n_train", n_train, most=len(image_set) - 1)
@@ -78,13 +78,15 @@ def image_task(
     flat = checks.flag("flat", flat)
     checks.torch_dtype("dtype", dtype)
     device = checks.torch_device("device", device)
+    pictures = flat or len(image_set.shape) in (2, 3)
+    checks.need(pictures, "image_set", "rows and columns, and channels first or none", image_set.shape)
     train_set, rest = image_set.split(n_train, checks.generator("rng", rng))
     parts = (
         train_set,
         rest.subset(slice(n_validation)),
         rest.subset(slice(n_validation, n_validation + n_test)),
     )
-    shape = (-1,) if flat else (1, *image_set.shape)
+    shape = (-1,) if flat else (1, *image_set.shape)[-3:]
     x = [torch.from_numpy(X).to(dtype).view(len(X), *shape) for X in images.centred_rows(*parts)]
     labels = [torch.from_numpy(part.labels) for part in parts]
     y = torch.from_numpy(images.one_hot(parts[0].labels) - 0.1).to(dtype)

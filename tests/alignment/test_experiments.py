@@ -8,9 +8,16 @@ import torch
 
 from gdln.alignment import theory
 from gdln.alignment.convolutional import ConvolutionalNets
-from gdln.alignment.experiments import digits_task, measure_alignment, train_rule, train_with_prediction
+from gdln.alignment.experiments import (
+    digits_task,
+    image_task,
+    measure_alignment,
+    train_rule,
+    train_with_prediction,
+)
 from gdln.alignment.perceptrons import Perceptrons
 from gdln.alignment.rules import Learner
+from gdln.data import images
 
 
 def sources(seed):
@@ -89,3 +96,18 @@ def test_tasks_of_images_are_three_disjoint_parts_in_either_shape():
     everything = torch.cat([rows.x, rows.x_validation, rows.x_test])
     assert len(everything.unique(dim=0)) == 90
     assert torch.equal(rows.y.argmax(1), rows.labels) and abs(rows.y.sum(1)).max() < 1e-12
+
+
+def test_tasks_of_colour_images_have_their_channels_first_and_those_without_rows_are_only_flat():
+    X, labels = np.random.default_rng(0).random((9, 60)), np.arange(9)
+    parts = {"n_train": 5, "n_validation": 2, "n_test": 2}
+    colour = images.ImageSet(X, labels, (3, 4, 5))
+    task = image_task(colour, rng=np.random.default_rng(1), **parts, flat=False)
+    rows = image_task(colour, rng=np.random.default_rng(1), **parts)
+    assert task.x.shape == (5, 3, 4, 5) and task.x_test.shape == (2, 3, 4, 5)
+    assert torch.equal(task.x_validation.flatten(1), rows.x_validation)
+    for shape in ((60,), (1, 3, 4, 5)):
+        other = images.ImageSet(X, labels, shape)
+        assert torch.equal(image_task(other, rng=np.random.default_rng(1), **parts).x, rows.x)
+        with pytest.raises(ValueError, match="^image_set needs rows and columns"):
+            image_task(other, rng=np.random.default_rng(1), **parts, flat=False)
