@@ -79,7 +79,9 @@ def printed(tmp_path_factory):
         "# Small\n\n```{toctree}\nbook/before\n```\n\n```{toctree}\n:numbered:\nbook/one\n```\n\n"
         "```{toctree}\nbook/ledger\nbook/api/race\n```\n"
     )
-    (folder / "book" / "before.md").write_text("# Before\n\nSee {ref}`sec-row`.\n")
+    (folder / "book" / "before.md").write_text(
+        "# Before\n\nSee {ref}`sec-row`.\n\nIn one file each:\n\n```{formats}\n```\n"
+    )
     (folder / "book" / "one.md").write_text(CHAPTER)
     (folder / "book" / "ledger.md").write_text("# Ledger\n\n(sec-row)=\n## A row\n\nFour hundred pages.\n")
     (folder / "book" / "api" / "race.md").write_text("# The race\n\nA list of functions.\n")
@@ -141,6 +143,13 @@ def test_code_in_a_line_breaks_at_dots_and_underscores_and_tables_have_widths(pr
     tex, _ = printed
     assert r"gdln.\allowbreak{}race.\allowbreak{}some\_\allowbreak{}long" in tex
     assert re.search(r"\\X\{6\}\{\d+\}\\X\{\d+\}\{\d+\}", tex)
+
+
+def test_the_other_formats_are_named_on_paper_so_that_no_sentence_ends_in_a_colon(printed):
+    tex, _ = printed
+    found = re.search(r"In one file each:(.*?)\\end\{itemize\}", tex, re.DOTALL)[1]
+    names = re.findall(r"\\sphinxcode\{\\sphinxupquote\{(.*?)\}\}: \w", found.replace(r"\allowbreak{}", ""))
+    assert names == ["gdln.pdf", "notebooks.zip"] and r"\href" not in found
 
 
 LOG = """\

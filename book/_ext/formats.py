@@ -29,20 +29,21 @@ def size(path):
 
 
 class Formats(SphinxDirective):
-    """List of the other formats; on paper nothing."""
+    """List of the other formats; on paper their names, since the links lie on the web."""
 
     def run(self):
         self.env.metadata[self.env.docname]["formats"] = "listed"
-        if self.env.app.builder.format != "html":
-            return []
         listing = nodes.bullet_list()
         for name, what in FORMATS.items():
             path = folder(self.env.app) / name
-            if path.is_file():
+            if self.env.app.builder.format != "html":
+                said = [nodes.literal("", name), nodes.Text(f": {what}.")]
+            elif path.is_file():
                 link = nodes.raw("", f'<a href="{name}">{name}</a>', format="html")
-                listing += nodes.list_item(
-                    "", nodes.paragraph("", "", link, nodes.Text(f" ({size(path)}): {what}."))
-                )
+                said = [link, nodes.Text(f" ({size(path)}): {what}.")]
+            else:
+                continue
+            listing += nodes.list_item("", nodes.paragraph("", "", *said))
         if not len(listing):
             made = nodes.paragraph("", "", nodes.Text("A PDF and a zip of all notebooks are made by "))
             made += [nodes.literal("", "make formats"), nodes.Text(", before the book.")]
