@@ -47,6 +47,7 @@ def calls():
         kernels.tangent_kernel: dict(**net, X2=X_test, outputs="all", memory=1e6),
         kernels.movement: dict(before=K[:, 0, :, 0], after=2 * K[:, 0, :, 0]),
         kernels.centred_alignment: dict(before=K[:, 0, :, 0], after=K[:, 1, :, 1]),
+        kernels.heard: net,
         kernels.features: net,
         kernels.feature_kernels: net,
         linearisation.weight_gap: dict(**both, X=X),

@@ -216,8 +216,8 @@ def centred_alignment(before, after):
     return float(np.sum(found[0] * found[1]))
 
 
-def features(model, X):
-    """Inputs of every layer of a module: activities of samples, flattened, by the layer's name.
+def heard(model, X):
+    """Inputs of every layer of a module as the layer received them, a batch of samples at a time.
 
     Parameters
     ----------
@@ -228,9 +228,9 @@ def features(model, X):
 
     Returns
     -------
-    features : dict of str to Tensor, shape (n, n_features)
-        In the order in which layers are reached; a layer that is used several times has its inputs side by side.
-        Nothing for scripted modules and for parameters outside submodules, which cannot be listened to.
+    batches : iterator of dict of str to list of Tensor
+        By the layer's name, in the order in which layers are reached: what it was called with, a tensor a call, all
+        samples first. Nothing for scripted modules and for parameters outside submodules, which cannot be listened to.
 
     Raises
     ------
@@ -239,30 +239,52 @@ def features(model, X):
     """
     network = Network(model)
     X = network.inputs("X", X)
-    if isinstance(model, torch.jit.ScriptModule):
-        return {}
-    heard, handles, found = {}, [], {}
+    network.outputs(X[:1])  # what the model refuses, it refuses now and not at the first batch
+    return _heard(network, X)
+
+
+def _heard(network, X):
+    if isinstance(network.model, torch.jit.ScriptModule):
+        return
+    calls, handles = {}, []
 
     def listen(name):
         def hook(_, args):
             if args and isinstance(args[0], torch.Tensor):
-                heard.setdefault(name, []).append(args[0].detach())
+                calls.setdefault(name, []).append(args[0].detach())
 
         return hook
 
     try:
-        for name, module in model.named_modules():
+        for name, module in network.model.named_modules():
             if name and any(True for _ in module.parameters(recurse=False)):
                 handles.append(module.register_forward_pre_hook(listen(name)))
         for part in X.split(BATCH):
-            heard.clear()
+            calls.clear()
             network.outputs(part)
-            for name, calls in heard.items():
-                if all(len(a) == len(part) for a in calls):
-                    found.setdefault(name, []).append(torch.cat([a.flatten(1) for a in calls], 1))
+            yield {name: list(a) for name, a in calls.items() if all(len(one) == len(part) for one in a)}
     finally:
         for handle in handles:
             handle.remove()
+
+
+def features(model, X):
+    """Inputs of every layer of a module: activities of samples, flattened, by the layer's name.
+
+    Parameters
+    ----------
+    model, X
+        As in :func:`heard`.
+
+    Returns
+    -------
+    features : dict of str to Tensor, shape (n, n_features)
+        In the order in which layers are reached; a layer that is used several times has its inputs side by side.
+    """
+    found = {}
+    for calls in heard(model, X):
+        for name, inputs in calls.items():
+            found.setdefault(name, []).append(torch.cat([a.flatten(1) for a in inputs], 1))
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 

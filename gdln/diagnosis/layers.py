@@ -6,8 +6,13 @@ import numpy as np
 import torch
 
 from gdln import checks
-from gdln.diagnosis.kernels import features
+from gdln.diagnosis.kernels import heard
 from gdln.diagnosis.networks import Network, pair
+
+#: Convolutions, whose weights see patches.
+CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+#: Numbers in the patches that are cut out at once: their Gram matrix is what is kept.
+PATCHES = 2**22
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,9 @@ class LayerChange:
     shuffled : float or None
         The same with the errors handed to other samples, the first control.
     blind : float or None
-        The second: Gram score of :math:`\Delta W` with the layer's plain input correlation, which has seen no error;
-        None where inputs cannot be heard.
+        The second: Gram score of :math:`\Delta W` with the plain correlation of what the weight sees, a layer's inputs
+        or the patches of a convolution, which knows no error. None where that cannot be heard: in scripted modules, in
+        convolutions in groups, whose filters see different inputs, and for parameters of other layers.
     """
 
     name: str
@@ -130,7 +136,7 @@ def layer_changes(initial, trained, X, E, *, rng):
     rng = checks.generator("rng", rng)
     told = predicted_changes(initial, X, E)
     control = predicted_changes(initial, X, rng.permutation(E))
-    heard = _heard(initial, X)
+    seen = _correlations(initial, X)
     found = []
     weights = [
         name for name, p in zip(first.names, first.parameters, strict=True) if p.ndim > 1
@@ -140,7 +146,6 @@ def layer_changes(initial, trained, X, E, *, rng):
             continue
         change = (b - a).detach().double()
         size, still = float(a.detach().double().norm()), not bool(change.any())
-        inputs = heard.get(name)
         found.append(
             LayerChange(
                 name,
@@ -149,7 +154,7 @@ def layer_changes(initial, trained, X, E, *, rng):
                 0.0 if still else effective_rank(change.flatten(1) if change.ndim > 1 else change[None]),
                 None if still else _cosine(change, told[name]),
                 None if still else _cosine(change, control[name]),
-                None if still or inputs is None else _gram_score(change.flatten(1), inputs),
+                None if still or name not in seen else _gram_score(change.flatten(1), *seen[name]),
             )
         )
     return tuple(found)
@@ -221,20 +226,56 @@ def _cosine(change, told):
     return float((change * told).sum()) / size if size else 0.0
 
 
-def _heard(model, X):
-    """Inputs of the weights of linear layers as rows, one a sample and place."""
-    modules = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    if not modules:
-        return {}
-    heard = {name: phi for name, phi in features(model, X).items() if name in modules}
-    return {f"{name}.weight": phi.double().view(-1, modules[name].in_features) for name, phi in heard.items()}
+def _correlations(model, X):
+    """What each weight of linear layers and convolutions saw, by its name: rows, or, of patches, their Gram matrix."""
+    weighted = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) or isinstance(module, CONVOLUTIONS) and module.groups == 1
+    }
+    rows, grams = {}, {}
+    for calls in heard(model, X) if weighted else ():
+        for name, inputs in calls.items():
+            layer = weighted.get(name)
+            if isinstance(layer, torch.nn.Linear):
+                rows.setdefault(name, []).extend(a.double().reshape(-1, layer.in_features) for a in inputs)
+            elif layer is not None:
+                grams[name] = grams.get(name, 0.0) + sum(_patch_gram(layer, a) for a in inputs)
+    found = {name: (torch.cat(parts), False) for name, parts in rows.items()}
+    found |= {name: (gram, True) for name, gram in grams.items()}
+    return {f"{name}.weight": seen for name, seen in found.items()}
 
 
-def _gram_score(change, inputs):
-    """Score of two Gram matrices without writing down the larger of their forms."""
+def _patch_gram(layer, x):
+    """Gram matrix of the patches that a convolution sees, of a few samples at a time: all may not fit in memory."""
+    size = layer.weight[0].numel()
+    most = max(1, PATCHES // (x[0, 0].numel() * size))
+    return sum(patches.mT @ patches for patches in (_patches(layer, part.double()) for part in x.split(most)))
+
+
+def _patches(layer, x):
+    """Patches as rows, one a sample and place, their entries in the order of the weight's."""
+    kernel, dilation = layer.kernel_size, layer.dilation
+    reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    if layer.padding == "same":
+        sides = [(r // 2, r - r // 2) for r in reach]
+    elif layer.padding == "valid":
+        sides = [(0, 0)] * len(reach)
+    else:
+        sides = [(p, p) for p in layer.padding]
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    x = torch.nn.functional.pad(x, [side for pair in reversed(sides) for side in pair], mode=mode)
+    for axis, (r, d, s) in enumerate(zip(reach, dilation, layer.stride, strict=True), start=2):
+        x = x.unfold(axis, r + 1, s)[..., ::d]
+    return x.movedim(1, 1 + len(kernel)).reshape(-1, layer.weight[0].numel())
+
+
+def _gram_score(change, inputs, summed):
+    """Score of two Gram matrices, that of the inputs given or, if they are rows, in the smaller of its forms."""
 
     def square(A):
         return float((A @ A.mT if len(A) < A.shape[1] else A.mT @ A).norm())
 
-    size = square(change) * square(inputs)
-    return float((inputs @ change.mT).norm()) ** 2 / size if size else 0.0
+    size = square(change) * (float(inputs.norm()) if summed else square(inputs))
+    along = ((change @ inputs) * change).sum() if summed else (inputs @ change.mT).norm() ** 2
+    return float(along) / size if size else 0.0

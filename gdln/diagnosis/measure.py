@@ -9,7 +9,7 @@ import torch
 from gdln import checks
 from gdln.diagnosis import bayes, layers, linearisation, modes
 from gdln.diagnosis import kernels as kernels_of
-from gdln.diagnosis.networks import Network, flat, pair
+from gdln.diagnosis.networks import ROUNDING, Network, flat, pair
 from gdln.diagnosis.report import Diagnosis
 from gdln.diagnosis.verdict import MEASURES, decide
 from gdln.kernels import function_space, moments
@@ -122,6 +122,7 @@ def diagnose(
     features = {name: kernels_of.movement(_numpy(a), _numpy(b)) for name, a, b in both if bool(a.any())}
     balance = [layers.imbalance(m) for m in (first, last)]
     course = _course(run, found, missing)
+    notes += _rises(run.losses, run.errors, run.outputs, ROUNDING[network.dtype])
     if not features:
         notes.append("No layer could be listened to, so features were not looked at.")
     known = {name: value for name, value in found.items() if name in MEASURES}
@@ -294,10 +295,25 @@ def _layers(run, rng, lr, found, missing, notes):
         found["smallest_cosine"] = min(cosines)
     else:
         missing["smallest_cosine"] = "no weight moved"
-    falls = np.abs(np.diff(run.losses)) > 0.5 * run.losses.max()
-    if falls.any():
+    if (-np.diff(run.losses) > 0.5 * run.losses.max()).any():
         notes.append("The loss falls by half between two checkpoints: record more of them for the alignment.")
     return changes
+
+
+def _rises(losses, errors, outputs, rounding):
+    """A warning if the loss rose where a flow would have lowered it, by more than rounding of the outputs can do."""
+    # an output off by rounding times the largest moves the loss by at most the errors' mean sum times that
+    fine = rounding * np.abs(outputs).max((1, 2)) * np.abs(errors).sum(2).mean(1)
+    rises = np.diff(losses)
+    rose = np.flatnonzero(rises > np.maximum(fine[1:], fine[:-1]))
+    if not rose.size:
+        return []
+    k = rose[np.argmax(rises[rose])]
+    return [
+        f"The loss rises between {rose.size} of {len(rises)} neighbouring checkpoints, at most from {losses[k]:.3g} to "
+        f"{losses[k + 1]:.3g}: this was no gradient flow on it. The step is too long, there is noise or momentum, or "
+        "another loss was lowered."
+    ]
 
 
 def _weights(run, found, missing):

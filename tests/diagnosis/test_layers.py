@@ -51,6 +51,61 @@ def test_the_error_blind_control_is_the_score_of_plain_correlations():
         assert abs(layer.moved - np.linalg.norm(change) / float(a.detach().norm())) < 1e-12
 
 
+@pytest.mark.parametrize("padding", [0, 2, "same", "valid"])
+@pytest.mark.parametrize("mode", ["zeros", "circular", "reflect"])
+@pytest.mark.parametrize("n_axes", [1, 2, 3])
+def test_the_weight_of_a_convolution_times_its_patches_is_the_convolution(n_axes, mode, padding):
+    kind = getattr(nn, f"Conv{n_axes}d")
+    sizes, kernel, dilation = (7, 6, 5)[:n_axes], (2, 3, 1)[:n_axes], (2, 1, 3)[:n_axes]
+    stride = 1 if padding == "same" else (3, 1, 2)[:n_axes]
+    layer = kind(2, 4, kernel, stride, padding, dilation, bias=False, padding_mode=mode, dtype=torch.float64)
+    x = normal(3, 2, *sizes)
+    told = layers._patches(layer, x) @ layer.weight.detach().flatten(1).mT
+    assert (told - layer(x).detach().movedim(1, -1).reshape(-1, 4)).abs().max() < 1e-12
+
+
+def test_the_error_blind_control_of_a_convolution_is_that_of_the_linear_layer_on_its_patches(monkeypatch):
+    net = known.convolutional(3, 2, generator=torch.Generator().manual_seed(0))
+    X, Y = normal(9, 1, 6, 5), normal(9, 2, seed=1)
+    last = stepped(net, X, Y)
+    inside = {0: X, 2: net[:2](X).detach(), 6: net[:6](X).detach()}
+
+    def found():
+        return layers.layer_changes(net, last, X, Y.numpy(), rng=np.random.default_rng(0))
+
+    for layer, (k, x), a, b in zip(found(), inside.items(), net.parameters(), last.parameters(), strict=True):
+        convolution, rows = net[k].layer, x
+        if k < 6:
+            x = nn.functional.unfold(x, 3, padding=1, stride=convolution.stride)
+            rows = x.mT.reshape(-1, a[0].numel())
+        change = (b - a).detach().flatten(1).numpy()
+        told = scores.gram_score(scores.gram(change), scores.error_blind_gram(rows.numpy()))
+        assert abs(layer.blind - told) < 1e-10
+    whole = [layer.blind for layer in found()]
+    monkeypatch.setattr(layers, "PATCHES", 1)  # a sample at a time
+    assert [layer.blind for layer in found()] == pytest.approx(whole, rel=1e-12)
+
+
+def test_a_convolution_over_the_whole_image_has_the_control_of_a_linear_layer():
+    flat = filled(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)))
+    whole = nn.Sequential(nn.Conv2d(1, 5, (3, 4)), nn.Flatten()).double()
+    whole[0].load_state_dict({"weight": flat[1].weight.view(5, 1, 3, 4), "bias": flat[1].bias})
+    X, Y = normal(6, 1, 3, 4), normal(6, 5, seed=1)
+    one, other = (
+        layers.layer_changes(net, stepped(net, X, Y), X, Y.numpy(), rng=np.random.default_rng(0))[0].blind
+        for net in (flat, whole)
+    )
+    assert 0 < one < 1 and other == pytest.approx(one, rel=1e-12)
+
+
+def test_weights_whose_inputs_differ_from_filter_to_filter_have_no_error_blind_control():
+    net = filled(nn.Sequential(nn.Conv2d(2, 4, 2, groups=2), nn.ConvTranspose2d(4, 1, 2), nn.Flatten()))
+    X, Y = normal(6, 2, 3, 3), normal(6, 9, seed=1)
+    found = layers.layer_changes(net, stepped(net, X, Y), X, Y.numpy(), rng=np.random.default_rng(0))
+    assert [layer.blind for layer in found] == [None, None]
+    assert all(layer.cosine is not None for layer in found)
+
+
 def test_the_integral_over_time_is_a_sum_over_steps_and_an_integral_of_a_flow():
     rng = np.random.default_rng(0)
     errors = rng.standard_normal((6, 4, 2))

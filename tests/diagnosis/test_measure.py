@@ -127,6 +127,61 @@ def test_batch_normalisation_in_evaluation_mode_and_many_outputs():
     assert list(found.features) == ["0", "1", "4"] and found.features["0"] == 0
 
 
+def descended(model, rate, *, loss="squared", dtype=torch.float64, n_steps=60):
+    """The diagnosis of gradient descent at a rate in units of one over the largest eigenvalue at the start."""
+    X = normal(8, 3, dtype=dtype)
+    Y = normal(8, model[-1].out_features, seed=1, dtype=dtype)
+    Y, miss = (
+        (Y.argmax(1), nn.functional.cross_entropy)
+        if loss == "cross_entropy"
+        else (Y, lambda F, Y: (F - Y).square().sum() / 16)
+    )
+    lr = rate * known.descend(model, X, Y, loss=loss, share=1.0, n_steps=1).lr
+
+    def train(net):
+        optimiser = torch.optim.SGD(net.parameters(), lr=lr)
+        for step in range(1, n_steps + 1):
+            optimiser.zero_grad()
+            miss(net(X), Y).backward()
+            optimiser.step()
+            if step % (n_steps // 20) == 0:
+                yield lr * step
+
+    return diagnose(model, train, (X, Y), rng=np.random.default_rng(0), loss=loss, lr=lr)
+
+
+@pytest.mark.parametrize("loss, rate", [("squared", 3.5), ("cross_entropy", 30.0)])
+@pytest.mark.parametrize("n_outputs", [2, 3, 4, 10])
+def test_a_loss_that_rises_between_checkpoints_is_warned_of_with_any_number_of_outputs(n_outputs, loss, rate):
+    model = filled(nn.Sequential(nn.Linear(3, 9), nn.Tanh(), nn.Linear(9, n_outputs)))
+    calm, wild = (descended(model, rate, loss=loss) for rate in (0.2, rate))
+    assert (np.diff(calm.losses) <= 0).all() and not any("loss rises" in note for note in calm.notes)
+    rises = np.diff(wild.losses)
+    (note,) = (note for note in wild.notes if "loss rises" in note)
+    k = rises.argmax()
+    assert f"at most from {wild.losses[k]:.3g} to {wild.losses[k + 1]:.3g}" in note
+    assert f"{(rises > 0).sum()} of 20 neighbouring" in note and note in str(wild)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_outputs", [1, 5])
+def test_rounding_at_the_end_of_a_descent_is_no_rise(n_outputs, dtype):
+    found = descended(
+        nn.Sequential(filled(nn.Linear(3, n_outputs), dtype=dtype)), 1.0, dtype=dtype, n_steps=600
+    )
+    assert np.ptp(found.losses[-3:]) < 1e-5 * found.losses[-1]
+    assert not any("loss rises" in note for note in found.notes)
+
+
+def test_a_rise_by_half_is_not_called_a_fall():
+    model, X, Y = small(widths=(3, 6, 4)), normal(6, 3), normal(6, 4, seed=1)
+    ahead = known.descend(model, X, Y, n_steps=60, stop=0)
+    back = [(float(k), net) for k, (_, net) in enumerate(reversed(ahead.checkpoints), 1)]
+    notes = diagnose(ahead.checkpoints[-1][1], back[-8:], (X, Y), rng=np.random.default_rng(0)).notes
+    assert not any("falls by half" in note for note in notes)
+    assert any("loss rises between 8 of 8" in note for note in notes)
+
+
 def test_one_layer_and_a_scalar_without_an_axis_are_exactly_linear():
     class Line(nn.Linear):
         def forward(self, x):
