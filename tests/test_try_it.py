@@ -40,10 +40,19 @@ def run(*codes):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+FAILING = "print('before')\ndef f():\n    return 1 / 0\nf()"
+#: Run in this order.
+ENDED, WRONG, AFTER = (
+    "import matplotlib.pyplot as plt\nplt.plot([1])\nraise SystemExit(3)",
+    "a = = 1",
+    "print(1)",
+)
+
+
 @pytest.fixture(scope="module")
 def shown():
-    """What every box of the book shows."""
-    codes = [box["code"] for boxes in FOUND.values() for box in boxes]
+    """What every box of the book shows, and behind them what boxes with a reader's mistakes do."""
+    codes = [box["code"] for boxes in FOUND.values() for box in boxes] + [FAILING, ENDED, WRONG, AFTER]
     return dict(zip(codes, run(*codes), strict=True))
 
 
@@ -60,17 +69,16 @@ def test_the_code_of_a_box_is_short_and_draws_its_figure_with_the_packages_a_box
     assert base64.b64decode(box["figures"][0]).startswith(b"\x89PNG")
 
 
-def test_a_box_shows_what_was_printed_before_an_error_and_only_the_readers_own_lines():
-    (shown,) = run("print('before')\ndef f():\n    return 1 / 0\nf()")
-    assert shown["text"] == "before\n"
-    lines = shown["error"].splitlines()
-    assert lines[-1] == "ZeroDivisionError: division by zero" and "try_it.py" not in shown["error"]
-    assert shown["error"].count("<the box>") == 2
+def test_a_box_shows_what_was_printed_before_an_error_and_only_the_readers_own_lines(shown):
+    box = shown[FAILING]
+    assert box["text"] == "before\n"
+    lines = box["error"].splitlines()
+    assert lines[-1] == "ZeroDivisionError: division by zero" and "try_it.py" not in box["error"]
+    assert box["error"].count("<the box>") == 2
 
 
-def test_a_box_outlives_exit_and_a_syntax_error_and_keeps_no_figure_of_the_run_before():
-    code = "import matplotlib.pyplot as plt\nplt.plot([1])\nraise SystemExit(3)"
-    ended, wrong, after = run(code, "a = = 1", "print(1)")
+def test_a_box_outlives_exit_and_a_syntax_error_and_keeps_no_figure_of_the_run_before(shown):
+    ended, wrong, after = (shown[code] for code in (ENDED, WRONG, AFTER))
     assert "SystemExit: 3" in ended["error"] and "SyntaxError" in wrong["error"]
     assert after["figures"] == [] and after["text"] == "1\n"
 

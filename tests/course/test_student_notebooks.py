@@ -30,6 +30,15 @@ def labels():
     return Labels([path for path in (ROOT / "book").rglob("*.md") if path.parent.name != "_ext"])
 
 
+@pytest.fixture(scope="module")
+def told(labels):
+    """The notebooks of all pages as students get them."""
+    return {
+        page: nbformat.reads(write(ROOT / page, labels, setup_cell("0"), student=True), as_version=4)
+        for page in PAGES
+    }
+
+
 def flat(text):
     """Return text with single spaces."""
     return " ".join(text.split())
@@ -40,11 +49,18 @@ def words_of(text):
     return set(re.findall(r"\w{4,}", text))
 
 
+@pytest.fixture(scope="module")
+def format_words(labels):
+    """Words that the format itself puts into notebooks: links are shown with the titles of where they lead."""
+    works = labels.references(labels.bibliography)
+    kinds = " ".join(exercises.KINDS.values()).title()
+    return words_of(" ".join([PLACE, SETUP, works, kinds, *(title for _, title in labels.where.values())]))
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_no_line_of_a_solution_stands_in_a_students_notebook(page, labels):
+def test_no_line_of_a_solution_stands_in_a_students_notebook(page, told, format_words):
     source = (ROOT / page).read_text()
-    told = nbformat.reads(write(ROOT / page, labels, setup_cell("0"), student=True), as_version=4)
-    text = "\n".join(cell.source for cell in told.cells)
+    text = "\n".join(cell.source for cell in told[page].cells)
     solutions = SOLUTION.findall(source)
     public = flat(SOLUTION.sub("", source))
     lines = {flat(line) for solution in solutions for line in solution.splitlines()}
@@ -52,20 +68,14 @@ def test_no_line_of_a_solution_stands_in_a_students_notebook(page, labels):
     assert len(solutions) == text.count(PLACE) == source.count("{solution-start}")
     assert not solutions or secret
     assert [line for line in secret if line in flat(text)] == []
-    # Links are shown with the titles of where they lead.
-    works = labels.references(labels.bibliography)
-    kinds = " ".join(exercises.KINDS.values()).title()
-    titles = [title for _, title in labels.where.values()]
-    format_words = " ".join([PLACE, SETUP, works, kinds, *titles])
-    words = words_of("\n".join(solutions)) - words_of(public) - words_of(format_words)
+    words = words_of("\n".join(solutions)) - words_of(public) - format_words
     assert words & words_of(text) == set()
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_chapters_own_code_needs_no_solution(page, labels):
-    told = nbformat.reads(write(ROOT / page, labels, setup_cell("0"), student=True), as_version=4)
+def test_the_chapters_own_code_needs_no_solution(page, told):
     known = {"display"}
-    for cell in told.cells:
+    for cell in told[page].cells:
         if cell.cell_type == "code":
             assert used_or_nothing(cell.source) - known == set(), cell.source
             known |= bound(cell.source)

@@ -45,9 +45,9 @@ def test_the_solution_is_the_dense_one_in_any_unit(kernel, store, ridge, scale):
     np.testing.assert_allclose(found.coefficients, exact, atol=1e-7 * np.abs(exact).max())
 
 
-@pytest.mark.parametrize("tile", [1, 7, 50, 119, 120, 1000])
+@pytest.mark.parametrize("tile", [1, 7, 20, 39, 40, 1000])
 def test_tiles_of_any_size_give_the_same(tile):
-    X, y = problem()
+    X, y = problem(40)
     found = solve_iteratively(nngp, X, y, 0.1, rng=np.random.default_rng(0), rank=20, tile=tile)
     np.testing.assert_allclose(found.coefficients, dense(nngp, X, y, 0.1), atol=1e-6)
 
