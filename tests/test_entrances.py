@@ -35,6 +35,7 @@ NOT_WALKED = {
     "gdln.optional": "its words are the library's own",
     "gdln.nets.devices": "takes what checked functions hand it, in their inner loops",
     "gdln.kernels.spectrum": "takes the kernels that checked functions hand it, in their inner loops",
+    "gdln.renormalization.covariance": "what saddle, which is walked, asks of a kernel at every step",
     "gdln.renormalization.descent": "its public face is saddle, which is walked",
     "gdln.renormalization.proposals": "its public face is importance in posterior, which is walked",
 }

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gdln.renormalization import mixing
@@ -25,6 +25,9 @@ def chains(seed, n_chains, n_draws, rho):
 @settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 5), st.integers(4, 300), st.floats(-0.95, 0.95), st.booleans())
 def test_effective_sizes_and_r_hat_are_those_of_arviz(seed, n_chains, n_draws, rho, apart):
+    assume(
+        (n_chains * n_draws - 1) % 20
+    )  # a draw is the quantile itself, and ArviZ's rounding says on which side
     x = chains(seed, n_chains, n_draws, rho) + apart * np.arange(n_chains)[:, None]
     found = mixing.effective_bulk(x), mixing.effective_tail(x), mixing.r_hat(x)
     expected = arviz.ess(x), arviz.ess(x, method="tail"), arviz.rhat(x)
@@ -42,6 +45,16 @@ def test_draws_with_ties_are_judged_as_arviz_judges_them():
     x = np.round(chains(0, 4, 500, 0.7))
     found = mixing.effective_bulk(x), mixing.effective_tail(x), mixing.r_hat(x)
     np.testing.assert_allclose(found, (arviz.ess(x), arviz.ess(x, method="tail"), arviz.rhat(x)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_draws", [7, 247])
+def test_a_draw_that_is_the_quantile_itself_counts_as_below_it(n_draws):
+    x = chains(0, 3, n_draws, 0.0)
+    ordered, k = np.sort(x, axis=None), (3 * n_draws - 1) // 20
+    below = [(x <= end).astype(float) for end in (ordered[k], ordered[-1 - k])]
+    assert mixing.effective_tail(x) == pytest.approx(
+        min(arviz.ess(b, method="mean") for b in below), rel=1e-9
+    )
 
 
 def test_the_order_of_the_chains_and_a_monotone_change_of_units_do_not_count():
