@@ -61,7 +61,7 @@ def calls():
         moments.pair_moments: dict(X=X, X2=X2, fan_in=4),
         moments.own_moments: dict(X=X, fan_in=4),
         moments.two_sets: dict(X=X, X2=X2),
-        gram.gram: dict(network=network, X=X, X2=X2, tile=2),
+        gram.gram: dict(network=network, X=X, X2=X2, tile=2, device="cpu"),
         gram.input_gradients: dict(network=network, X=X, X2=X2, fan_in=4.0),
         gram.gradient_covariance: dict(network=network, X=X, X2=X2, fan_in=4.0),
         tangent.empirical_ntk: dict(**finite, X=X, X2=X2, activation="erf", W_std=1.0, b_std=0.1),
@@ -111,4 +111,7 @@ def calls():
     }  # fmt: skip
 
 
-test_bad_values_are_refused_by_name, test_other_forms_change_nothing = walk.over(MODULES, calls, APART)
+#: What comes of a value that is bad elsewhere and right here: beginnings of lines of :func:`walk.faults`.
+RIGHT = {"gram.gram": ("tile = None passed", "device = None passed")}
+
+test_bad_values_are_refused_by_name, test_other_forms_change_nothing = walk.over(MODULES, calls, APART, RIGHT)

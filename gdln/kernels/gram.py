@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from gdln import checks
+from gdln import checks, optional
 from gdln.kernels import moments
 from gdln.kernels.moments import FullyConnected, Kernels, pair_moments, two_sets
 
 TILE = 128  #: four tiles fit the second cache, and a diagonal tile, computed whole, is small
+DEVICE_TILE = 4096  #: a card needs much to do at a time; a tile takes 134 MB
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow ends in words
-def gram(network, X, X2=None, tile=TILE):
+def gram(network, X, X2=None, tile=None, *, device=None):
     r"""NNGP and NTK matrices between the rows of two data sets.
 
     Works in square tiles that stay in cache, in place; with one data set only on the upper triangle,
@@ -25,7 +26,9 @@ def gram(network, X, X2=None, tile=TILE):
     X2 : array_like, shape (m, n_inputs), optional
         Second set; ``X`` itself unless given.
     tile : int, optional
-        Side of a tile.
+        Side of a tile; 128 unless given, 4096 on a device.
+    device : torch.device or str, optional
+        Where torch computes the tiles, in double precision; NumPy does unless given. The matrices lie in memory.
 
     Returns
     -------
@@ -35,7 +38,8 @@ def gram(network, X, X2=None, tile=TILE):
     Raises
     ------
     TypeError, ValueError
-        If the inputs are not finite matrices with the same number of columns, or ``tile`` is no count.
+        If the inputs are not finite matrices with the same number of columns, ``tile`` is no count, or the device is
+        not there.
     FloatingPointError
         If the inputs are so large that a kernel overflows.
 
@@ -50,34 +54,42 @@ def gram(network, X, X2=None, tile=TILE):
     checks.instance("network", network, FullyConnected)
     X, X2, same = two_sets(X, X2)
     n, m, n_inputs = len(X), len(X2), X.shape[1]
-    tile = min(
-        checks.count("tile", tile), max(n, m)
-    )  # no larger than the work: its buffers are allocated at once
+    if tile is None:
+        tile = TILE if device is None else DEVICE_TILE
+    # no larger than the work: its buffers are allocated at once
+    tile = min(checks.count("tile", tile), max(n, m))
     moment, moment2 = (moments.own_moments(A, n_inputs) for A in (X, X2))
     p11 = [p[:, None] for p in moments.hidden_variances(network, moment)]
     p22 = [p[None, :] for p in moments.hidden_variances(network, moment2)]
     nngp, ntk = np.empty((n, m)), np.empty((n, m))
     buffers = [np.empty(tile * tile) for _ in range(4)]
+    if device is not None:
+        device = checks.torch_device("device", device)
+        torch = optional.load("torch", "device=")
+        X, X2 = (torch.tensor(A, device=device) for A in (X, X2))
+        p11, p22, buffers = ([torch.tensor(a, device=device) for a in each] for each in (p11, p22, buffers))
+    xp = moments.array_module(X)
     for i in range(0, n, tile):
         rows = slice(i, min(i + tile, n))
         for j in range(i if same else 0, m, tile):
             columns = slice(j, min(j + tile, m))
             shape = (rows.stop - i, columns.stop - j)
             p, theta, value, slope = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in buffers)
-            np.matmul(X[rows], X2[columns].T, out=p)
+            xp.matmul(X[rows], X2[columns].T, out=p)
             if same and i == j:
                 p[...] = (p + p.T) / 2
-            np.multiply(p, 1 / n_inputs, out=p)
+            xp.multiply(p, 1 / n_inputs, out=p)
             moments.recursion(
                 network, [a[rows] for a in p11], [b[:, columns] for b in p22], p, theta, value, slope
             )
-            if not (np.isfinite(p).all() and np.isfinite(theta).all()):
+            if not (xp.isfinite(p).all() and xp.isfinite(theta).all()):
                 raise FloatingPointError(
                     "the kernel needs inputs whose fourth powers float64 can hold, got larger ones"
                 )
-            nngp[rows, columns], ntk[rows, columns] = p, theta
-            if same and i < j:
-                nngp[columns, rows], ntk[columns, rows] = p.T, theta.T
+            for matrix, part in ((nngp, p), (ntk, theta)):
+                matrix[rows, columns] = checks.as_numpy("X", part)
+                if same and i < j:
+                    matrix[columns, rows] = matrix[rows, columns].T
     if same:
         exact = moments.diagonal(network, moment)
         np.fill_diagonal(nngp, exact.nngp)

@@ -5,6 +5,7 @@ All layers are in the NTK parametrisation: a layer with ``n`` inputs computes
 :math:`\mathcal N(0, 1)` and all trained with one learning rate.
 """
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,40 +72,50 @@ class MomentDerivatives:
 
 def _relu_maps(p11, p12, p22, value, slope, scale=1.0):
     """Write ``scale`` times the averages of activation and slope; a factor here saves two passes over the memory."""
-    np.multiply(p11, p22, out=slope)
-    np.multiply(p12, p12, out=value)
-    np.subtract(slope, value, out=value)
+    xp = array_module(value)
+    xp.multiply(p11, p22, out=slope)
+    xp.multiply(p12, p12, out=value)
+    xp.subtract(slope, value, out=value)
     # one pass over the values spares most tiles the three that set them to zero; also where one is NaN
     if not value.min() >= COLLINEAR * p11.max() * p22.max():
-        np.copyto(value, 0, where=value < COLLINEAR * slope)
-    np.sqrt(value, out=value)  # w
-    np.negative(p12, out=slope)
-    np.arctan2(value, slope, out=slope)  # pi - theta
+        _clear(value, value < COLLINEAR * slope)
+    xp.sqrt(value, out=value)  # w
+    xp.negative(p12, out=slope)
+    xp.arctan2(value, slope, out=slope)  # pi - theta
     if not (p11.all() and p22.all()):
         # an input of zero without bias: phi'(0) = 0, as in every finite network of this library and of torch
-        np.copyto(slope, 0, where=(p11 == 0) | (p22 == 0))
-    np.multiply(slope, 0.5 / np.pi * scale, out=slope)
-    np.multiply(value, 0.5 / np.pi * scale, out=value)
-    np.add(value, slope * p12, out=value)
+        _clear(slope, (p11 == 0) | (p22 == 0))
+    xp.multiply(slope, 0.5 / np.pi * scale, out=slope)
+    xp.multiply(value, 0.5 / np.pi * scale, out=value)
+    xp.add(value, slope * p12, out=value)
 
 
 def _erf_maps(p11, p12, p22, value, slope, scale=1.0):
+    xp = array_module(value)
     r1, r2 = (1 + 2 * p11) ** -0.5, (1 + 2 * p22) ** -0.5
     both = r1 * r2
-    np.multiply(p12, 2 * both, out=value)
-    np.clip(value, -1, 1, out=value)
-    np.multiply(value, value, out=slope)
-    np.subtract(1, slope, out=slope)
-    np.sqrt(slope, out=slope)
-    np.divide(both, slope, out=slope)
-    np.multiply(slope, 4 / np.pi * scale, out=slope)
-    np.arcsin(value, out=value)
-    np.multiply(value, 2 / np.pi * scale, out=value)
+    xp.multiply(p12, 2 * both, out=value)
+    xp.clip(value, -1, 1, out=value)
+    xp.multiply(value, value, out=slope)
+    xp.subtract(xp.ones_like(r1), slope, out=slope)
+    xp.sqrt(slope, out=slope)
+    xp.divide(both, slope, out=slope)
+    xp.multiply(slope, 4 / np.pi * scale, out=slope)
+    xp.arcsin(value, out=value)
+    xp.multiply(value, 2 / np.pi * scale, out=value)
 
 
 def _linear_maps(p11, p12, p22, value, slope, scale=1.0):
-    np.multiply(p12, scale, out=value)
+    array_module(value).multiply(p12, scale, out=value)
     slope[...] = scale
+
+
+def _clear(array, where):
+    """Set elements to zero."""
+    if isinstance(array, np.ndarray):
+        np.copyto(array, 0, where=where)
+    else:
+        array.masked_fill_(where, 0)
 
 
 def _relu_partials(p11, p12, p22):
@@ -250,19 +261,19 @@ def recursion(network, p11, p22, p, theta, value, slope):
     """Run all layers in place: ``p`` enters as the moment and leaves as NNGP, ``theta`` leaves as NTK.
 
     ``p11`` and ``p22`` are what :func:`hidden_variances` returns; ``value`` and ``slope`` are work space. The inner
-    loop of :func:`gdln.kernels.gram`: it takes arrays of float64 that fit each other, as they are.
+    loop of :func:`gdln.kernels.gram`: it takes arrays of float64 that fit each other, as they are, or torch tensors.
     """
     _network(network)
-    maps = MAPS[network.activation][0]
+    maps, xp = MAPS[network.activation][0], array_module(p)
     w2, b2 = network.W_std**2, network.b_std**2
-    np.multiply(p, w2, out=p)
-    np.add(p, b2, out=p)
+    xp.multiply(p, w2, out=p)
+    xp.add(p, b2, out=p)
     theta[...] = p
     for a, b in zip(p11, p22, strict=True):
         maps(a, p, b, value, slope, w2)
-        np.add(value, b2, out=p)
-        np.multiply(theta, slope, out=theta)
-        np.add(theta, p, out=theta)
+        xp.add(value, b2, out=p)
+        xp.multiply(theta, slope, out=theta)
+        xp.add(theta, p, out=theta)
 
 
 @_QUIET
@@ -423,6 +434,11 @@ def own_moments(X, fan_in):
     """Second moment of every row, shape (n,)."""
     X, fan_in = checks.array("X", X, ndim=2), checks.positive("fan_in", fan_in)
     return _in_range(np.einsum("ij,ij->i", X, X) / fan_in)[0]
+
+
+def array_module(array):
+    """NumPy, or torch for one of its tensors: their functions bear the same names, so a formula stands once."""
+    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
 def two_sets(X, X2):

@@ -72,6 +72,28 @@ def test_tiles_do_not_change_the_matrix_and_one_set_gives_a_symmetric_one(rng):
             np.testing.assert_allclose(np.diag(getattr(large, name)), exact, rtol=1e-14)
 
 
+@pytest.mark.parametrize("activation", ["erf", "relu", "linear"])
+@pytest.mark.parametrize("b_std", [0.0, 0.1])
+def test_torch_computes_the_matrices_of_numpy_in_tiles_of_any_size(activation, b_std, rng):
+    pytest.importorskip("torch")
+    X, network = rng.standard_normal((37, 6)), FullyConnected(3, activation, b_std=b_std)
+    X[3], X[5], X[7] = 2 * X[4], X[6], 0  # collinear, equal and, without a bias, without a direction
+    ours, cross = gram(network, X), gram(network, X, X[:9])
+    for tile in (None, 5, 37):
+        one, two = (gram(network, X, B, tile, device="cpu") for B in (None, X[:9]))
+        for name in ("nngp", "ntk"):
+            assert (getattr(one, name) == getattr(one, name).T).all()
+            # the cosine of equal inputs off the diagonal is rounded, of which a ReLU slope takes the root
+            atol = 1e-6 if activation == "relu" else 1e-12
+            np.testing.assert_allclose(getattr(one, name), getattr(ours, name), rtol=1e-12, atol=atol)
+            np.testing.assert_allclose(getattr(two, name), getattr(cross, name), rtol=1e-12, atol=atol)
+            distinct = np.arange(37) > 7
+            both = np.ix_(distinct, distinct)
+            np.testing.assert_allclose(
+                getattr(one, name)[both], getattr(ours, name)[both], rtol=1e-12, atol=1e-13
+            )
+
+
 def test_kernels_do_not_see_a_rotation_of_the_inputs(rng):
     X, rotation = rng.standard_normal((12, 5)), np.linalg.qr(rng.standard_normal((5, 5)))[0]
     network = FullyConnected(2, "relu")
@@ -237,6 +259,13 @@ def test_shapes_that_do_not_fit_are_refused(rng):
         function_space.gradient_flow(train, test, Y[:-1], 1.0)
     with pytest.raises(ValueError, match=r"Y needs shape \(4, 1\)"):
         function_space.loss_and_gradient(np.ones((4, 1)), np.ones(4))
+
+
+def test_a_kernel_beyond_float64_is_refused_by_torch_as_by_numpy():
+    pytest.importorskip("torch")
+    for device in (None, "cpu"):
+        with pytest.raises(FloatingPointError, match="the kernel needs inputs whose fourth powers"):
+            gram(FullyConnected(1, "relu"), [[1e100, 0], [0, 1e100]], device=device)
 
 
 def test_a_kernel_beyond_float64_is_refused_even_where_the_other_still_fits():
