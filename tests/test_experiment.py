@@ -93,6 +93,7 @@ def test_every_committed_result_has_a_script_that_can_be_reduced():
     made = {name.removeprefix("make_") for name in SCRIPTS} | {"ggdln_mnist", "race_fashion"}
     made |= {f"alignment_convolutional_{name}" for name in ("digits", "mnist", "fashion", "kmnist")}
     made |= {f"alignment_rules_{name}" for name in ("mnist", "fashion", "kmnist")}
+    made |= {"bottleneck_fashion", "convergence_fashion"}
     made |= {"speed", "costs"}  # times of this machine, by make bench
     assert {path.stem for path in results.FOLDER.glob("*.json")} <= made
 
