@@ -1,6 +1,7 @@
 """The library keeps its floors: who may import whom, where torch stands, and where each module is shown and tested."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -43,14 +44,20 @@ PACKAGES = {name for name, path in FILES.items() if path.name == "__init__.py" a
 MODULES = {name for name, path in FILES.items() if path.name != "__init__.py"}
 
 
+@functools.cache
+def import_statements(text):
+    """The import statements of a text, inside functions too."""
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imports(text, name, package=False):
     """Modules of the library that a module's text imports, inside functions too, absolutely or relatively."""
     here = ["gdln", *name.split(".")] if name else ["gdln"]
     found = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in import_statements(text):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             # One dot is the folder of the module, which for a package is the package itself.
             base = here[: len(here) - node.level + package] if node.level else []
             stem = ".".join([*base, *([node.module] if node.module else [])])
@@ -60,7 +67,10 @@ def imports(text, name, package=False):
     return {m.removeprefix("gdln").lstrip(".") for m in found if (m + ".").startswith("gdln.")}
 
 
-USED = {name: imports(path.read_text(), name, name not in MODULES) for name, path in FILES.items()}
+@functools.cache
+def used():
+    """Modules that each module and package imports."""
+    return {name: imports(path.read_text(), name, name not in MODULES) for name, path in FILES.items()}
 
 
 def package_of(module):
@@ -96,24 +106,24 @@ def test_every_package_stands_on_a_floor_and_is_named_in_the_docstring_of_the_li
 
 def test_imports_are_absolute():
     for name, path in FILES.items():
-        levels = {n.level for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)}
+        levels = {n.level for n in import_statements(path.read_text()) if isinstance(n, ast.ImportFrom)}
         assert levels <= {0}, name
 
 
 def test_modules_import_from_the_floors_below_and_no_part_imports_another():
-    for module, used in USED.items():
+    for module, others in used().items():
         if not module:
             continue
         home = package_of(module)
-        for other in used:
+        for other in others:
             there = package_of(other)
             assert there in {home, "ground"} | BELOW[home], f"{module} imports {other}"
 
 
 def test_modules_import_modules_and_never_in_a_circle():
     for module in MODULES:
-        assert not USED[module] & (PACKAGES | {""}), f"{module} imports a whole package"
-    list(TopologicalSorter({m: USED[m] for m in MODULES}).static_order())
+        assert not used()[module] & (PACKAGES | {""}), f"{module} imports a whole package"
+    list(TopologicalSorter({m: used()[m] for m in MODULES}).static_order())
 
 
 def test_torch_stands_only_where_networks_are_trained():

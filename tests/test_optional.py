@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gdln import optional
-from tests.test_floors import FILES, MODULES, PACKAGES, TORCH
+from tests.test_floors import FILES, MODULES, PACKAGES, TORCH, import_statements
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKED = (
@@ -113,7 +113,7 @@ def test_the_extras_are_those_of_the_package_and_no_other_is_needed():
         | {"matplotlib_inline"}  # the backend of notebooks, imported only where it draws
     )
     for path in FILES.values():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in import_statements(path.read_text()):
             found = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
             found |= {node.module} if isinstance(node, ast.ImportFrom) else set()
             tops = {name.partition(".")[0] for name in found}

@@ -21,7 +21,12 @@ from browser import needed, runs_in_a_browser  # noqa: E402
 #: Versions in the runtime that `_config.yml` names; what the library needs there must be among them.
 RUNTIME = {"numpy": "2.0.2", "scipy": "1.14.1", "matplotlib": "3.8.4", "scikit-learn": "1.6.1", "pandas": "2.2.3",
            "pyyaml": "6.0.2"}  # fmt: skip
-FREE = make_lite.chapters()
+
+
+@pytest.fixture(scope="module")
+def free():
+    """The sources of the chapters that a browser can run."""
+    return make_lite.chapters()
 
 
 def requirements(extra=""):
@@ -64,26 +69,26 @@ def test_torch_is_found_at_any_depth_and_nothing_else_keeps_a_chapter_out():
     assert needed(ROOT, "import gdln.sweep") >= {"json", "numpy", "fcntl"}
 
 
-def test_a_chapter_runs_in_the_browser_or_imports_torch():
-    free = {path.relative_to(ROOT).with_suffix("").as_posix() for path in FREE}
+def test_a_chapter_runs_in_the_browser_or_imports_torch(free):
+    pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in free}
     for page in CHAPTERS:
         named = re.search(r"^\s*(import|from) torch\b", (ROOT / f"{page}.md").read_text(), re.M)
-        assert (page in free) != bool(named), page
+        assert (page in pages) != bool(named), page
 
 
 @pytest.fixture(scope="module")
-def notebooks():
+def notebooks(free):
     pages = [path for path in (ROOT / "book").rglob("*.md") if path.parent.name != "_ext"]
-    labels = make_notebooks.Labels(pages, reachable=set(FREE))
-    texts = {p: make_notebooks.write(p, labels, make_lite.setup_cell(p)) for p in FREE}
+    labels = make_notebooks.Labels(pages, reachable=set(free))
+    texts = {p: make_notebooks.write(p, labels, make_lite.setup_cell(p)) for p in free}
     return {path: nbformat.reads(text, as_version=4) for path, text in texts.items()}
 
 
-def test_notebooks_of_the_site_link_only_to_each_other(notebooks):
+def test_notebooks_of_the_site_link_only_to_each_other(notebooks, free):
     for path, notebook in notebooks.items():
         text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
         for target in re.findall(r"\]\(([^)\s]+\.(?:ipynb|md))\)", text):
-            assert (path.parent / target).resolve().with_suffix(".md") in FREE, f"{path.name}: {target}"
+            assert (path.parent / target).resolve().with_suffix(".md") in free, f"{path.name}: {target}"
 
 
 def test_their_first_cell_installs_from_the_site_and_the_others_are_the_chapter_s(notebooks):

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
-from sklearn.kernel_ridge import KernelRidge
 
 from gdln.kernels import function_space
 from gdln.kernels import gram as wide_kernels
@@ -57,6 +54,8 @@ def test_a_sample_given_twice_counts_twice_and_no_more(activation, rng):
 
 
 def test_noise_is_a_ridge_on_the_training_kernel(rng):
+    from sklearn.kernel_ridge import KernelRidge
+
     X, X_test, Y = data(rng, 30, 8, 4)
     train, test, prior = three(FullyConnected(2, "relu"), X, X_test)
     for noise in (1e-3, 0.7, 50.0):
@@ -72,6 +71,9 @@ def test_noise_is_a_ridge_on_the_training_kernel(rng):
 
 
 def test_the_posterior_is_that_of_a_gaussian_process_regressor(rng):
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
+
     X, X_test, Y = data(rng, 25, 9, 3)
     # the NNGP of a linear map of three inputs: W_std^2 x.x'/3 + b_std^2
     network = FullyConnected(0, "linear", 1.3, 0.4)

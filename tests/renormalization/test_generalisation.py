@@ -95,7 +95,7 @@ def test_variance_and_error_agree_with_the_exact_posterior(task, family, sigma2,
     _, p = generalisation.fit(task, family, width=40, sigma2=sigma2, temperature=temperature)
     exact = posterior.importance(
         task.X, family(task.X), task.y, task.X_new, family(task.X_new), width=40, sigma2=sigma2,
-        temperature=temperature, rng=np.random.default_rng(2), n_draws=1500,
+        temperature=temperature, rng=np.random.default_rng(2), n_draws=800,
     )  # fmt: skip
     assert 0.95 < p.variance.mean() / exact.variance.mean() < 1.03
     bias = np.mean((exact.mean - task.y_new) ** 2)

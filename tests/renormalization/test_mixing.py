@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from gdln.renormalization import mixing
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", FutureWarning)  # it announces its next version, once a day
-    import arviz
+
+@pytest.fixture(scope="module")
+def arviz():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # it announces its next version, once a day
+        import arviz
+    return arviz
 
 
 def chains(seed, n_chains, n_draws, rho):
@@ -24,7 +28,7 @@ def chains(seed, n_chains, n_draws, rho):
 
 @settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 5), st.integers(4, 300), st.floats(-0.95, 0.95), st.booleans())
-def test_effective_sizes_and_r_hat_are_those_of_arviz(seed, n_chains, n_draws, rho, apart):
+def test_effective_sizes_and_r_hat_are_those_of_arviz(arviz, seed, n_chains, n_draws, rho, apart):
     assume(
         (n_chains * n_draws - 1) % 20
     )  # a draw is the quantile itself, and ArviZ's rounding says on which side
@@ -36,19 +40,19 @@ def test_effective_sizes_and_r_hat_are_those_of_arviz(seed, n_chains, n_draws, r
 
 @settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(25, 3000), st.floats(0.1, 3.0))
-def test_the_tail_shape_is_that_of_arviz(seed, n, spread):
+def test_the_tail_shape_is_that_of_arviz(arviz, seed, n, spread):
     log_ratio = spread * np.random.default_rng(seed).standard_normal(n)
     assert mixing.tail_shape(log_ratio) == pytest.approx(float(arviz.psislw(log_ratio)[1]), rel=1e-8)
 
 
-def test_draws_with_ties_are_judged_as_arviz_judges_them():
+def test_draws_with_ties_are_judged_as_arviz_judges_them(arviz):
     x = np.round(chains(0, 4, 500, 0.7))
     found = mixing.effective_bulk(x), mixing.effective_tail(x), mixing.r_hat(x)
     np.testing.assert_allclose(found, (arviz.ess(x), arviz.ess(x, method="tail"), arviz.rhat(x)), rtol=1e-9)
 
 
 @pytest.mark.parametrize("n_draws", [7, 247])
-def test_a_draw_that_is_the_quantile_itself_counts_as_below_it(n_draws):
+def test_a_draw_that_is_the_quantile_itself_counts_as_below_it(arviz, n_draws):
     x = chains(0, 3, n_draws, 0.0)
     ordered, k = np.sort(x, axis=None), (3 * n_draws - 1) // 20
     below = [(x <= end).astype(float) for end in (ordered[k], ordered[-1 - k])]

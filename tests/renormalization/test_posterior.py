@@ -142,9 +142,9 @@ def test_targets_that_are_all_zero_have_no_posterior_at_zero_temperature():
 def test_all_samplers_have_the_same_mean_variance_and_order_parameter():
     rng = np.random.default_rng(0)
     args, numbers = data(rng), {"sigma2": 0.6, "temperature": 0.2, "rng": rng}
-    a = posterior.importance(*args, width=6, n_draws=4000, **numbers)
-    b = posterior.collapsed(*args, widths=6, n_draws=1500, **numbers)
-    c = posterior.gibbs(*args, widths=6, n_draws=3000, **numbers)
+    a = posterior.importance(*args, width=6, n_draws=2000, **numbers)
+    b = posterior.collapsed(*args, widths=6, n_draws=800, **numbers)
+    c = posterior.gibbs(*args, widths=6, n_draws=2000, **numbers)
     assert b.r_hat < 1.02 and c.r_hat < 1.01 and min(a.effective, b.effective, c.effective) > 100
     for one, two in ((a, b), (a, c)):
         agree(one, two)
@@ -157,7 +157,7 @@ def test_all_samplers_have_the_same_mean_variance_and_order_parameter():
 def test_deep_samplers_agree_also_with_layers_narrower_than_the_order_parameter(widths):
     rng = np.random.default_rng(1)
     args, numbers = data(rng), {"sigma2": 0.8, "temperature": 0.3, "rng": rng, "widths": widths}
-    a, b = (f(*args, n_draws=800, **numbers) for f in (posterior.collapsed, posterior.gibbs))
+    a, b = (f(*args, n_draws=400, **numbers) for f in (posterior.collapsed, posterior.gibbs))
     agree(a, b)
     np.testing.assert_allclose(a.variance, b.variance, rtol=0.2)
 
@@ -168,7 +168,7 @@ def test_gate_sets_of_different_sizes_are_kept_in_order():
     h, h_new = (np.column_stack([z[:, 0], z[:, 1] ** 2, np.ones(len(z))]) for z in (x, x_new))
     args = (x, [g, h], y, x_new, [g_new, h_new])
     numbers = {"sigma2": 0.8, "temperature": 0.3, "rng": rng, "widths": (5, 8)}
-    a, b = (f(*args, n_draws=800, **numbers) for f in (posterior.collapsed, posterior.gibbs))
+    a, b = (f(*args, n_draws=400, **numbers) for f in (posterior.collapsed, posterior.gibbs))
     assert a.order_parameter.shape == b.order_parameter.shape == (2, 2)
     agree(a, b)
 

@@ -59,7 +59,7 @@ def test_variance_and_errors_are_right_at_width_forty(sigma2, temperature):
         args, clean = task(40, 50, 2, rng, n_new=200)
         solution, finite, _ = theory(*args, 40, sigma2, temperature)
         exact = posterior.importance(
-            *args, width=40, sigma2=sigma2, temperature=temperature, rng=rng, n_draws=1000
+            *args, width=40, sigma2=sigma2, temperature=temperature, rng=rng, n_draws=500
         )
         error = np.mean((exact.mean - clean) ** 2) + exact.variance.mean()
         ratios.append([finite.variance.mean() / exact.variance.mean(), finite.errors(clean).error / error])
