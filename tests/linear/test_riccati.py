@@ -162,3 +162,14 @@ def test_half_the_time_twice_is_the_whole_time(imbalance):
         )  # weights with these moments, up to a rotation of the hidden layer
         whole = riccati.solve(weights, sigma, [t]).maps
         np.testing.assert_allclose(riccati.solve([Q[:5].T, Q[5:]], sigma, [t / 2]).maps, whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-9, 1e9])
+def test_the_unit_of_outputs_is_also_that_of_time(unit):
+    rng = np.random.default_rng(5)
+    sigma, times = task(4, 5, rng), np.array([0.3, 5.0, 400.0])
+    weights = riccati.lambda_balanced_weights((4, 5), 0.5, 0.2, 3, rng)
+    plain = riccati.solve(weights, sigma, times)
+    other = riccati.solve([np.sqrt(unit) * W for W in weights], unit * sigma, times / unit)
+    for name in ("inputs", "maps", "outputs"):
+        np.testing.assert_allclose(getattr(other, name) / unit, getattr(plain, name), rtol=1e-9, atol=1e-12)
