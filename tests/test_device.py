@@ -6,6 +6,7 @@ pretended card (:mod:`tests.pretend`) finds what stays behind; where a real one 
 
 import contextlib
 import copy
+import functools
 import importlib
 import inspect
 import tempfile
@@ -70,10 +71,16 @@ def a_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("GDLN_RESULTS", str(tmp_path))
 
 
+@functools.cache
+def good_calls(module):
+    """The good calls of a file of the walk, made once; what uses one takes a copy."""
+    return module.calls()
+
+
 def call(name):
     """The function of an entry, and the arguments of its good call, new at every time."""
     _, module, key, _ = ENTRIES[name]
-    good = module.calls()[key]
+    good = copy.deepcopy(good_calls(module)[key])
     return good if isinstance(key, str) else (key, good)
 
 
