@@ -65,17 +65,25 @@ def test_releasing_again_replaces_the_notebooks_and_keeps_what_nbgrader_has_coll
     assert (course / "submitted" / "kept").is_file()
 
 
+@pytest.fixture(scope="module")
+def whole_course(tmp_path_factory):
+    """All sets of the book, released together."""
+    folder = tmp_path_factory.mktemp("whole_course")
+    release.release(available(), course=folder, say=str)
+    return folder
+
+
 @pytest.mark.parametrize("name", ["sample", *available()])
-def test_no_student_file_gives_away_a_solution_a_hidden_test_or_a_rubric(name, tmp_path):
-    folder = SETS if name == "sample" else release.FOLDER
-    release.release([name], folder, course=tmp_path, say=str)
-    secret, lines = leaks.secrets(load(name, folder))
+def test_no_student_file_gives_away_a_solution_a_hidden_test_or_a_rubric(name, course, whole_course):
+    folder, course = (SETS, course) if name == "sample" else (release.FOLDER, whole_course)
+    problem_set = load(name, folder)
+    secret, lines = leaks.secrets(problem_set)
     assert len(secret) > 10 and len(lines) > 5
-    for path in release.student_files(name, tmp_path):
+    for path in release.student_files(name, course):
         text = leaks.text_of(path)
         for mark in ("BEGIN SOLUTION", "HIDDEN TESTS", "Rubric"):
             assert mark not in text
-    release.check_students(load(name, folder), tmp_path)
+    release.check_students(problem_set, course)
 
 
 PAGES = {
