@@ -70,6 +70,38 @@ def test_cifar10_is_read_back_as_written_in_all_its_forms(tmp_path, rng, form):
     np.testing.assert_array_equal(loaded.labels, labels.ravel())
 
 
+def test_all_sets_side_by_side_give_each_its_own_images_of_either_split(tmp_path, monkeypatch):
+    """As published: idx files of one name in a folder a set, and CIFAR-10's archive with all that is in it."""
+    written, rngs = {}, iter(np.random.default_rng(0).spawn(9))
+    for name in ("mnist", "fashion", "kmnist"):
+        for split, stem in (("train", "train"), ("test", "t10k")):
+            pixels, labels = write_idx_set(tmp_path / name, next(rngs), n=6, compress=True, split=stem)
+            written[name, split] = pixels.reshape(6, -1), labels
+    batches = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
+    numbers = next(rngs)
+    colours = numbers.integers(0, 256, (6, 4, 3072), dtype=np.uint8)
+    classes = numbers.integers(0, 10, (6, 4), dtype=np.uint8)
+    files = {"batches.meta.txt": b"airplane\nautomobile\n", "readme.html": b"<html></html>"}
+    for file, label, colour in zip(batches, classes, colours, strict=True):
+        files[file] = np.concatenate([label[:, None], colour], axis=1).tobytes()
+    (tmp_path / "cifar10").mkdir()
+    with tarfile.open(tmp_path / "cifar10" / "cifar-10-binary.tar.gz", "w:gz") as archive:
+        for file, content in files.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{file}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    written["cifar10", "train"] = colours[:5].reshape(20, -1), classes[:5].ravel()
+    written["cifar10", "test"] = colours[5], classes[5]
+    monkeypatch.setenv("GDLN_DATA", str(tmp_path))
+    for (name, split), (pixels, labels) in written.items():
+        loaded = images.load(name, split)
+        np.testing.assert_array_equal(np.rint(255 * loaded.X), pixels, err_msg=f"{name}, {split}")
+        np.testing.assert_array_equal(loaded.labels, labels)
+    # planes of red, green and blue, each by rows
+    red = images.load("cifar10", "test").X.reshape(4, 3, 32, 32)[0, 0]
+    np.testing.assert_array_equal(np.rint(255 * red[1]), colours[5, 0, 32:64])
+
+
 def test_a_missing_file_says_where_it_was_looked_for_and_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no train-images.* in .*GDLN_DATA.*fetch\('mnist'\)"):
         images.load("mnist", "train", folder=tmp_path)
