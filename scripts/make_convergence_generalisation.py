@@ -1,7 +1,7 @@
 """Test errors of mean-field, NTK, random-feature and fully trained networks, for the chapter on moving features.
 
 Writes book/data/convergence_generalisation.json (four points and digits, about four minutes on one core), or with
---set the parity of another set's classes, book/data/convergence_<set>.json (about eight). The images come from the
+--set the parity of another set's classes, book/data/convergence_<set>.json (about seven). The images come from the
 idx files of the set's 10,000 test images in the folder named by GDLN_DATA; Fashion-MNIST is also found where Debian's
 package dataset-fashion-mnist puts it.
 """
