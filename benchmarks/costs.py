@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -22,8 +21,6 @@ from benchmarks.report import PACKAGES, machine
 from course import memory
 from gdln import results
 from gdln.data import tasks
-from gdln.kernels.gram import gram
-from gdln.kernels.moments import FullyConnected
 from gdln.race import graph, pathways
 from gdln.race.bases import diagonalise
 
@@ -97,11 +94,6 @@ def common_bases(n_domains, n_trained=4):
     return lambda: diagonalise(graph.correlations(*data))
 
 
-def wide_kernels(n):
-    X = np.random.default_rng(0).standard_normal((n, 64))
-    return partial(gram, FullyConnected(3, "relu"), X)
-
-
 COSTS = [
     Cost("an epoch on images, 4 partners a domain", "race_digits, race_mnist", "domains $M$", (8, 16, 32),
          routes_on_images, 1, 1),
@@ -118,7 +110,7 @@ COSTS = [
     Cost("a step of Align-ada, three layers", "alignment_rules, alignment_scores", "width $N$",
          (1024, 2048, 4096), jobs.rule_step, 2, 2),
     Cost("NNGP and tangent kernel, three layers", "kernel predictors of all parts", "samples $P$",
-         (1000, 2000, 4000), wide_kernels, 2, 2),
+         (1000, 2000, 4000), jobs.wide_kernels, 2, 2),
 ]  # fmt: skip
 
 

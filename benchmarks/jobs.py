@@ -5,6 +5,7 @@ agree to stated precision; the tests beside hold that.
 """
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -149,16 +150,17 @@ def tensor_of_pairs(n_domains):
     return partial(path_tensor, *tree(n_domains), n_domains)
 
 
-def saddle_problem(n, n_gates=10):
+def saddle_problem(n, n_gates=10, *, width=None, sigma2=1.0, temperature=0.1, n_inputs=None):
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((n, n))
+    x = rng.standard_normal((n, n_inputs or n))
     g = np.column_stack([np.ones(n), rng.standard_normal((n, n_gates - 1)) > 0])
     y = np.sign(x[:, 0]) + 0.3 * rng.standard_normal(n)
-    return Problem(rn.GatedKernel(rn.input_kernel(x, sigma2=1.0), g), y, n, 1.0, 0.1)
+    kernel = rn.GatedKernel(rn.input_kernel(x, sigma2=sigma2), g)
+    return Problem(kernel, y, width or n, sigma2, temperature)
 
 
-def saddle_gradient(n):
-    p = saddle_problem(n)
+def saddle_gradient(n, n_gates=10, **options):
+    p = saddle_problem(n, n_gates, **options)
     return partial(p.evaluate, p.start())
 
 
@@ -198,7 +200,12 @@ def gated(size, n_gates=10):
 def gated_gradient(size):
     net, state, X, G, y = gated(size)
     data, y = net.data(X, G, torch.float64), torch.as_tensor(y)
-    return lambda: net.gradient(state.blocks, data, y, state.slopes)
+
+    def step():
+        net.gradient(state.blocks, data, y, state.slopes)
+        return state.slopes
+
+    return step
 
 
 def gated_autograd(size):
@@ -213,7 +220,7 @@ def gated_autograd(size):
     return step
 
 
-def chains(n_chains, width=30, n_gates=10):
+def chains(width=30, n_gates=10):
     rng = np.random.default_rng(0)
     net = langevin.GatedNet(64, n_gates, width)
     data = net.data(rng.standard_normal((60, 64)), rng.random((60, n_gates)), torch.float32)
@@ -225,20 +232,20 @@ def chains(n_chains, width=30, n_gates=10):
     return ensemble, data, y
 
 
-def chains_together(n):
-    ensemble, data, y = chains(n)
+def chains_together(n, **sizes):
+    ensemble, data, y = chains(**sizes)
     batch = ensemble(n)
     return lambda: batch.move(data, y, 1e-3, 0.1)
 
 
-def chains_in_a_loop(n):
-    ensemble, data, y = chains(n)
+def chains_in_a_loop(n, **sizes):
+    ensemble, data, y = chains(**sizes)
     single = [ensemble(1, seed) for seed in range(n)]
     return lambda: [one.move(data, y, 1e-3, 0.1) for one in single]
 
 
-def own_noise(n):
-    ensemble, _, _ = chains(n)
+def own_noise(n, **sizes):
+    ensemble, _, _ = chains(**sizes)
     batch = ensemble(n)
     return lambda: batch.noise.normal_(generator=batch.generator)
 
@@ -247,17 +254,22 @@ def rows(n):
     return np.random.default_rng(0).standard_normal((n, 64))
 
 
-def wide_kernels(n):
-    return partial(gram, FullyConnected(3, "relu"), rows(n))
+def wide_kernels(n, activation="relu"):
+    return partial(gram, FullyConnected(3, activation), rows(n))
 
 
-def neural_tangents(n):
+def neural_tangents(n, activation="relu"):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     import jax
     from neural_tangents import stax
 
     jax.config.update("jax_enable_x64", True)
-    dense, X = stax.Dense(1, W_std=1.5, b_std=0.1), rows(n)
-    kernel = jax.jit(stax.serial(*[dense, stax.Relu()] * 3, dense)[2], static_argnums=2)
+    dense, layer, X = (
+        stax.Dense(1, W_std=1.5, b_std=0.1),
+        {"relu": stax.Relu, "erf": stax.Erf}[activation](),
+        rows(n),
+    )
+    kernel = jax.jit(stax.serial(*[dense, layer] * 3, dense)[2], static_argnums=2)
     return lambda: jax.block_until_ready(tuple(kernel(X, None, ("nngp", "ntk"))[:2]))
 
 
@@ -324,19 +336,23 @@ def batched_jacobian(width):
     return kernel
 
 
-def small_networks(n):
+def small_networks(n, width=64):
     g = torch.Generator().manual_seed(0)
     X, Y = (torch.randn(40, k, generator=g, dtype=torch.float64) for k in (20, 5))
-    return [MLP([20, 64, 64, 5], "relu", generator=torch.Generator().manual_seed(k)) for k in range(n)], X, Y
+    return (
+        [MLP([20, width, width, 5], "relu", generator=torch.Generator().manual_seed(k)) for k in range(n)],
+        X,
+        Y,
+    )
 
 
-def ensemble_together(n):
-    models, X, Y = small_networks(n)
+def ensemble_together(n, width=64):
+    models, X, Y = small_networks(n, width)
     return lambda: training.ensemble(models, "squared", X, Y, 1e-3, 20, record_every=20)
 
 
-def ensemble_in_a_loop(n):
-    models, X, Y = small_networks(n)
+def ensemble_in_a_loop(n, width=64):
+    models, X, Y = small_networks(n, width)
 
     def train():
         for model in models:
@@ -349,11 +365,11 @@ def ensemble_in_a_loop(n):
     return train
 
 
-def bottleneck_steps(d, n=500, units=512, steps=4):
+def bottleneck_steps(d, n=500, units=512, steps=4, n_outputs=1):
     rng = np.random.default_rng(0)
-    X, Y = rng.standard_normal((n, 64)), rng.standard_normal((n, 1))
+    X, Y = rng.standard_normal((n, 64)), rng.standard_normal((n, n_outputs))
     net = Bottleneck(FullyConnected(1), FullyConnected(1), d)
-    z0, f0 = rng.standard_normal((n, d)), architecture.draw_features(net, 1, units, rng)
+    z0, f0 = rng.standard_normal((n, d)), architecture.draw_features(net, n_outputs, units, rng)
     return lambda: dynamics.tangent(net, X, Y, z0, f0, lr=1e-3, n_steps=steps, record_every=steps)
 
 
@@ -369,16 +385,16 @@ def bottleneck_products(d, n=500, units=512, steps=4):
     return products
 
 
-def hidden_flow(n, name):
+def hidden_flow(n, name, n_units=None):
     rng = np.random.default_rng(0)
     phi = rng.standard_normal((n, 2 * n)) / np.sqrt(2 * n)
-    c, W = draw_units(n, 2 * n, rng)
+    c, W = draw_units(n_units or n, 2 * n, rng)
     gram_matrix, h0, y = phi @ phi.T, W @ phi.T, rng.uniform(-1, 1, n)
     return np.zeros_like(h0), gram_matrix, h0, c, y, ACTIVATIONS[name]
 
 
-def flow_slope(n, name="tanh"):
-    alpha, gram_matrix, h0, c, y, activation = hidden_flow(n, name)
+def flow_slope(n, name="tanh", n_units=None):
+    alpha, gram_matrix, h0, c, y, activation = hidden_flow(n, name, n_units)
 
     def slope():
         h = alpha @ gram_matrix

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
+from benchmarks import jobs
 from benchmarks.timing import best_times
 from gdln.alignment import theory
 from gdln.alignment.perceptrons import Perceptrons
@@ -75,10 +76,8 @@ def test_ensembles_against_a_loop_over_modules():
 @pytest.mark.parametrize("rule", ["backprop", "align_zero", "align_ada"])
 @pytest.mark.parametrize("width", [512, 1024])
 def test_step_runs_at_half_the_rate_of_plain_products(rule, width):
-    x, y = batch(200)
-    learner = Learner(Perceptrons.from_models(models(width, 1)), rule)
     A, B = torch.randn(width, width), torch.randn(width, width)
-    plain, step = best_times(lambda: A @ B, lambda: learner.step(x, y, 1e-4))
+    plain, step = best_times(lambda: A @ B, jobs.rule_step(width, rule))
     macs = 200 * (64 * width + width**2 + 10 * width)  # one pass forward
     passes = {"backprop": 3, "align_zero": 4, "align_ada": 4}[rule]  # forward(s), back, outer products
     macs = passes * macs - 200 * 64 * width  # no signal goes back to the inputs
@@ -101,11 +100,8 @@ def test_prediction_runs_at_half_the_rate_of_plain_products(width):
 
 
 def test_a_step_grows_as_the_square_of_the_width():
-    x, y = batch(200)
-    sizes, seconds = [512, 1024, 2048], []
-    for width in sizes:
-        learner = Learner(Perceptrons.from_models(models(width, 1)), "align_ada")
-        seconds += best_times(lambda learner=learner: learner.step(x, y, 1e-4))
+    sizes = [512, 1024, 2048]
+    seconds = best_times(*(jobs.rule_step(width) for width in sizes))
     slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
     print(f"\nAlign-ada: {dict(zip(sizes, seconds, strict=True))}, slope {slope:.2f}")
     assert 1.6 < slope < 2.4

@@ -6,73 +6,41 @@ Ratios are taken in one process, interleaved, on CPU time with the best of sever
 import time
 
 import numpy as np
-import pytest
-from scipy.linalg.lapack import dpotrf, dpotri
+import torch
 
+from benchmarks import jobs
 from benchmarks.timing import best_times
 from gdln import renormalization as rn
 from gdln.renormalization import scalar
-from gdln.renormalization.descent import Problem
 
-
-def problem(n, n_gates, width=None, sigma2=1.0, temperature=0.1, n_inputs=None, seed=0):
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((n, n_inputs or n))
-    g = np.column_stack([np.ones(n), rng.standard_normal((n, n_gates - 1)) > 0])
-    y = np.sign(x[:, 0]) + 0.3 * rng.standard_normal(n)
-    kernel = rn.GatedKernel(rn.input_kernel(x, sigma2=sigma2), g)
-    return Problem(kernel, y, width or n, sigma2, temperature)
-
-
-def evaluation(p):
-    theta = p.start()
-    return lambda: p.evaluate(theta)
+torch.set_num_threads(1)
 
 
 def test_value_and_gradient_cost_at_most_two_factorisations_with_inverse(benchmark):
-    p = problem(500, 10)
-    C = p.kernel(np.eye(10)) + 0.1 * np.eye(500)
-
-    def factorise():
-        factor, _ = dpotrf(np.asfortranarray(C), lower=1, overwrite_a=1)
-        dpotri(factor, lower=1, overwrite_c=1)
-
-    best = best_times(evaluation(p), factorise, rounds=9)
+    ours = jobs.saddle_gradient(500)
+    best = best_times(ours, jobs.factor_and_inverse(500), rounds=9)
     benchmark.extra_info["ratio"] = best[0] / best[1]
-    benchmark(evaluation(p))
+    benchmark(ours)
     assert best[0] < 2 * best[1]
 
 
 def test_value_and_gradient_beat_autograd(benchmark):
-    torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
-    p = problem(500, 10)
-    F, K0, y = (torch.as_tensor(a) for a in (p.kernel.F, p.kernel.K0, p.y))
-    U = torch.eye(10, dtype=torch.float64, requires_grad=True)
-
-    def autograd():
-        C = (F @ U @ F.T) * K0 + p.T * torch.eye(500, dtype=torch.float64)
-        factor = torch.linalg.cholesky(C)
-        v = torch.cholesky_solve(y[:, None], factor)[:, 0]
-        S = 500 * (torch.trace(U) - torch.logdet(U)) + y @ v + 2 * torch.log(torch.diagonal(factor)).sum()
-        return torch.autograd.grad(S, U)[0]
-
-    ours = rn.action(p.kernel, p.y, [np.eye(10)], widths=500, temperature=0.1)[1][0]
-    np.testing.assert_allclose(ours, autograd().numpy(), atol=1e-8 * np.abs(ours).max())
-    best = best_times(evaluation(p), autograd, rounds=9)
+    p, ours, autograd = jobs.saddle_problem(500), jobs.saddle_gradient(500), jobs.saddle_autograd(500)
+    gradient = rn.action(p.kernel, p.y, [np.eye(10)], widths=500, temperature=0.1)[1][0]
+    np.testing.assert_allclose(gradient, autograd().numpy(), atol=1e-8 * np.abs(gradient).max())
+    best = best_times(ours, autograd, rounds=9)
     benchmark.extra_info["ratio"] = best[1] / best[0]
-    benchmark(evaluation(p))
+    benchmark(ours)
     assert best[1] > 2.5 * best[0]
 
 
 def test_cost_grows_as_the_cube_of_samples_and_hardly_with_gates(benchmark):
-    sizes = np.array([500, 1000, 2000])
-    by_size = best_times(*(evaluation(problem(int(n), 10, n_inputs=100)) for n in sizes), rounds=3)
-    gates = np.array([5, 10, 20])
-    by_gates = best_times(*(evaluation(problem(500, int(m))) for m in gates), rounds=9)
+    sizes, gates = (500, 1000, 2000), (5, 10, 20)
+    by_size = best_times(*(jobs.saddle_gradient(n, n_inputs=100) for n in sizes), rounds=3)
+    by_gates = best_times(*(jobs.saddle_gradient(500, m) for m in gates), rounds=9)
     slopes = [np.polyfit(np.log(a), np.log(t), 1)[0] for a, t in ((sizes, by_size), (gates, by_gates))]
     benchmark.extra_info["slopes"] = slopes
-    benchmark(evaluation(problem(500, 20)))
+    benchmark(jobs.saddle_gradient(500, 20))
     assert 2.0 < slopes[0] < 3.2 and slopes[1] < 0.3
 
 
@@ -80,14 +48,14 @@ def test_a_cold_solve_needs_25_evaluations_and_a_warm_one_5(benchmark):
     cold, warm = {}, {}
     widths = np.geomspace(1000, 200, 20)
     for n in (100, 200, 400):
-        p = problem(n, 10, sigma2=2.0)
+        p = jobs.saddle_problem(n, 10, sigma2=2.0)
         options = {"sigma2": 2.0, "temperature": 0.1, "tolerance": 1e-8}
         cold[n] = rn.solve(p.kernel, p.y, widths=n, **options).evaluations
         path = rn.width_path(p.kernel, p.y, widths=widths * n / 200, **options)
         warm[n] = max(s.evaluations for s in path[3:])
         assert max(s.gradient for s in path) < 1e-8
     benchmark.extra_info.update(cold=cold, warm=warm)
-    p = problem(200, 10, sigma2=2.0)
+    p = jobs.saddle_problem(200, 10, sigma2=2.0)
     benchmark(lambda: rn.solve(p.kernel, p.y, widths=200, sigma2=2.0, temperature=0.1))
     assert max(cold.values()) <= 25 and max(warm.values()) <= 5 and cold[400] <= cold[100] + 3
 
@@ -95,7 +63,7 @@ def test_a_cold_solve_needs_25_evaluations_and_a_warm_one_5(benchmark):
 def test_a_sweep_of_twenty_widths_and_five_sigmas_takes_under_twenty_seconds(benchmark):
     def sweep():
         for sigma2 in (0.1, 0.3, 1.0, 2.0, 4.0):
-            p = problem(200, 10, sigma2=sigma2)
+            p = jobs.saddle_problem(200, 10, sigma2=sigma2)
             rn.width_path(p.kernel, p.y, widths=np.geomspace(500, 10, 20), sigma2=sigma2, temperature=0.01)
 
     start = time.perf_counter()
@@ -104,7 +72,7 @@ def test_a_sweep_of_twenty_widths_and_five_sigmas_takes_under_twenty_seconds(ben
 
 
 def test_one_eigendecomposition_serves_a_linear_network(benchmark):
-    p = problem(500, 1, n_inputs=600)
+    p = jobs.saddle_problem(500, 1, n_inputs=600)
     K0 = p.kernel.K0
 
     def solve():
