@@ -1,6 +1,7 @@
 """The book's sources read well in a diff, and assert through claims alone."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,22 @@ def test_every_page_has_one_sentence_a_line():
     command = [sys.executable, ROOT / "scripts" / "one_sentence_a_line.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+NAMED = re.compile(r"`((?:assignments|benchmarks|book|course|gdln|scripts|tests)/[\w./-]+\.[a-z]+)`")
+
+
+@pytest.mark.parametrize("page", [*sorted((ROOT / "book").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"],
+                         ids=lambda page: page.stem)  # fmt: skip
+def test_a_file_that_a_page_names_is_there(page):
+    named = NAMED.findall(page.read_text(encoding="utf-8"))
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_a_named_file_is_found_by_its_whole_path():
+    assert NAMED.findall(
+        "by `tests/race/test_trees.py`, not `scripts/make_<name>.py`, `gdln.race` or `trees.py`"
+    ) == ["tests/race/test_trees.py"]
 
 
 def asserts(text):
