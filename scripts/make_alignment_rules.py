@@ -3,7 +3,7 @@
 The digits come with scikit-learn; with --set, images of 28 by 28 pixels are read from the files of MNIST,
 Fashion-MNIST or KMNIST (the folder named by GDLN_DATA, or for Fashion-MNIST Debian's package
 dataset-fashion-mnist). Writes book/data/alignment_rules.json for the digits, about four CPU-minutes, and
-book/data/alignment_rules_<set>.json for the others, about eight; with --widest 2048 twice as much.
+book/data/alignment_rules_<set>.json for the others, about nine; with --widest 2048 about half an hour.
 """
 
 from functools import lru_cache, partial

@@ -104,12 +104,12 @@ def test_no_setting_is_as_narrow_as_asked_for(rules):
         rules.main(["--set", "fashion", "--widest", "15"])
 
 
-@pytest.mark.parametrize("name", ["digits"])
+@pytest.mark.parametrize("name", ["digits", "fashion"])
 def test_the_settings_of_the_rules_are_those_of_the_committed_file(rules, monkeypatch, name):
     stored, made = results.load("alignment_rules" + (name != "digits") * f"_{name}"), []
     monkeypatch.setattr(rules, "runs", lambda *_, **__: [])
     monkeypatch.setattr(rules, "save", lambda name, chosen, parameters, rows, **_: made.append(parameters))
-    rules.main(["--set", name, "--widest", "512"])
+    rules.main(["--set", name, "--widest", "256"])
     assert made == [stored["parameters"]]
 
     settings = json.loads(json.dumps(rules.SETS[name][0]))
@@ -151,13 +151,13 @@ def test_convolutional_networks_train_on_the_images_of_every_set(
     name,
     shape,
 ):
-    few = replace(convolutional.SETS[name], n_train=150, n_validation=50, n_test=50, epochs=2, lrs=(2.0,))
+    few = replace(convolutional.SETS[name], n_train=150, n_validation=50, n_test=50, epochs=2)
     monkeypatch.setitem(convolutional.SETS, name, few)
     monkeypatch.setattr(convolutional, "CHANNELS", [3])
     monkeypatch.setattr(convolutional, "RULES", ("backprop", "align_zero"))
     convolutional.main(["--set", name, "--seeds", "1"])
     made = written(experiment)
-    assert made["parameters"]["image_shape"] == shape and made["parameters"]["lrs"] == [2.0]
+    assert made["parameters"]["image_shape"] == shape
     assert [row["rule"] for row in made["results"]] == ["backprop", "align_zero"]
     assert all(0 <= value <= 100 for row in made["results"] for value in row["accuracy"])
 
@@ -168,7 +168,7 @@ def test_images_are_averaged_two_by_two(convolutional, files):
     assert averaged.X[7, 14 * 5 + 6] == pytest.approx(full.X[7, [292, 293, 320, 321]].mean(), abs=1e-15)
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist"])
+@pytest.mark.parametrize("name", ["digits", "mnist", "fashion"])
 def test_the_settings_of_the_convolutional_networks_are_those_of_the_committed_file(
     convolutional, monkeypatch, name
 ):
