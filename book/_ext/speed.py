@@ -1,4 +1,4 @@
-"""``{speed-table}``, ``{cost-table}``, ``{regression-table}``: what was measured of speed and size, as tables.
+"""``{speed-table}``, ``{cost-table}``, ``{regression-table}``, ``{saddle-table}``: what was measured, as tables.
 
 ``{speed}`job: what` `` prints one of the numbers in a sentence.
 """
@@ -193,10 +193,45 @@ class RegressionTable(Stored):
         return [table_of(head, rows, ["regression-table"])]
 
 
+class SaddleTable(Stored):
+    """A row a size and way of the saddle point: by the matrix of samples, or by features."""
+
+    file = "saddle_point.json"
+
+    def run(self):
+        head = (
+            "samples",
+            "by",
+            "evaluations",
+            "most memory",
+            "distance from the other way",
+            "test error",
+            "CPU time",
+        )
+        rows = [
+            row_of(
+                [
+                    [nodes.Text(f"{row['n']:,}")],
+                    [nodes.Text(way)],
+                    [nodes.Text(str(row[way]["evaluations"]))],
+                    [nodes.Text(f"{shown(row[way]['gigabytes'])} GB")],
+                    [nodes.Text(f"{max(row['differences'].values()):.0e}" if "differences" in row else "–")],
+                    [nodes.Text(f"{100 * row[way]['error']:.1f} %")],
+                    [nodes.Text(f"{shown(row[way]['seconds'])} s")],
+                ]
+            )
+            for row in self.stored()["results"]
+            for way in ("samples", "features")
+            if way in row
+        ]
+        return [table_of(head, rows, ["saddle-table"])]
+
+
 def setup(app):
     """Register the directives."""
     app.add_role("speed", Quoted())
     app.add_directive("speed-table", SpeedTable)
     app.add_directive("cost-table", CostTable)
     app.add_directive("regression-table", RegressionTable)
+    app.add_directive("saddle-table", SaddleTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

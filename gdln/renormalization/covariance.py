@@ -23,6 +23,11 @@ class MatrixKernel:
             return None
         return MatrixFit(self, U, y, factor, norm)
 
+    @property
+    def order(self):
+        """Rows of the matrix that is factorised."""
+        return self.n_points
+
     def spectrum(self, U, y):
         """Eigenvalues of the kernel and squared projections of the targets on its eigenvectors."""
         eigenvalues, basis = np.linalg.eigh(self(U))
@@ -52,6 +57,24 @@ class MatrixFit:
     def __init__(self, kernel, U, y, factor, norm):
         self._kernel, self._U, self._y, self._factor, self._norm = kernel, U, y, factor, norm
         self.weights, _ = dpotrs(factor, y, lower=1)
+
+    def curvature(self, root):
+        r"""Second derivative of :math:`y^\top C^{-1}y` along changes of the order parameter, in units of itself.
+
+        For :math:`U = \ell\ell^\top` and :math:`dU = \ell X\ell^\top` it is :math:`2\sum X_{mn}B_{mn,kl}X_{kl}` with
+        :math:`B_{mn,kl} = v^\top D_{mn}C^{-1}D_{kl}v` and the kernel's derivatives :math:`D_{mn}` in :math:`X_{mn}`.
+
+        Parameters
+        ----------
+        root : ndarray, shape (d, d)
+            The factor :math:`\ell`.
+
+        Returns
+        -------
+        B : ndarray, shape (d * d, d * d)
+        """
+        half = solve_triangular(self._factor, self._kernel.slopes(root, self.weights), lower=True)
+        return half.T @ half
 
     def data_term(self):
         r""":math:`y^\top C^{-1}y + \log\det C`, the two positive parts of its gradient, and its rounding error.

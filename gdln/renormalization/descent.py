@@ -1,5 +1,9 @@
 r"""Descent on the action of a gated network: good coordinates, majorise-minimise steps and L-BFGS.
 
+L-BFGS begins from the curvature of entropy and quadratic form, which one evaluation gives beside the slope, and learns
+what :math:`\log\det C` takes away from it. That part is left out as it alone would cost some :math:`d^2` products of
+matrices of samples. It is negative, so that the first step is never too long near the end.
+
 The public face of this module is :mod:`gdln.renormalization.saddle`.
 """
 
@@ -8,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from gdln import checks
 from gdln.renormalization.scale import lowest_minimum
 
 MM_STEPS = 2  # majorise-minimise steps before L-BFGS, from a cold start: they go far, but converge slowly
 MEMORY_PAIRS = 60  # curvature pairs L-BFGS keeps: vectors are short beside the factorisation they save
+RECENT_PAIRS = 8  # the same beside a metric, which knows most: pairs from far away would spoil it
 CURVED = 1e-12  # cosine of a step and its change of slope; below, the pair is rounding and spoils the memory
 JITTER = 1e-10  # of the mean diagonal: far above the rounding that failed, far below noise that matters
 LONGEST = 2.0  # first step of a coordinate, in units of the entropy's curvature: diagonals grow exponentially
@@ -51,7 +57,8 @@ def descend(problem, theta, memory=(), *, majorise_only=False, tolerance=1e-9, m
             except np.linalg.LinAlgError:  # the minimum of the majorant is singular to rounding
                 new = None
         else:
-            new = _search(problem, point, _direction(point.g, memory), max_evaluations)
+            metric = None if failed else problem.metric(point)
+            new = _search(problem, point, _direction(point.g, memory, metric), max_evaluations)
         if new is None:  # start again from steepest descent, once
             if failed:
                 break
@@ -63,7 +70,7 @@ def descend(problem, theta, memory=(), *, majorise_only=False, tolerance=1e-9, m
         failed = False
         s, z = new.theta - point.theta, new.g - point.g
         if s @ z > CURVED * np.sqrt((s @ s) * (z @ z)):
-            memory = [*memory[1 - MEMORY_PAIRS :], (s, z)]
+            memory = [*memory[1 - (MEMORY_PAIRS if point.bent is None else RECENT_PAIRS) :], (s, z)]
         point = new
         history.append(point.action)
     return point, np.array(history), tuple(memory)
@@ -74,7 +81,8 @@ class Point:
     r"""One evaluation: coordinates, their gradient, and everything a majorise-minimise step needs.
 
     ``gradient`` is the largest :math:`\lVert U_l^{1/2}\nabla_{U_l}S\,U_l^{1/2}\rVert/N_l` (spectral norm), the slope
-    of the action in the logarithm of an order parameter, and ``rounding`` an estimate of its rounding error.
+    of the action in the logarithm of an order parameter, and ``rounding`` an estimate of its rounding error. ``lams``
+    are the factors :math:`\Lambda_l`, and ``bent`` is the curvature of the quadratic form, if it was asked for.
     """
 
     theta: np.ndarray
@@ -87,6 +95,8 @@ class Point:
     minus: np.ndarray
     gradient: float
     rounding: float
+    lams: list
+    bent: np.ndarray | None
 
 
 class Problem:
@@ -221,7 +231,7 @@ class Problem:
             return None
         U = tuple(l @ l.T for l in L)
         try:
-            data = self.data_term(U[0])
+            data, bent = self._data_term(U[0], L[0])
         except np.linalg.LinAlgError:  # an order parameter that is singular to rounding
             return None
         if data is None:
@@ -247,7 +257,38 @@ class Problem:
         entropies = zip(self.widths, self.sizes, self.ratios, strict=True)
         error += np.finfo(float).eps * sum(N * d * max(r, 1.0) for N, d, r in entropies if np.isfinite(N))
         rounding = error / self.scale_all
-        return Point(theta, f, g, entropy + value + constant, U, tuple(L), plus, minus, gradient, rounding)
+        action = entropy + value + constant
+        return Point(theta, f, g, action, U, tuple(L), plus, minus, gradient, rounding, lams, bent)
+
+    def metric(self, point):
+        r"""Curvature of the action in the coordinates, but for what :math:`\log\det C` takes away from it.
+
+        A change of the coordinates multiplies :math:`\Lambda_l` by :math:`I + m_l` from the right, and
+        :math:`\ell_l` by :math:`I + k_l`, :math:`k_l = \Lambda_l^{-1}(k_{l+1}\otimes I)\Lambda_l + m_l`. The entropy
+        curves by :math:`\sum_lN_l\lVert m_l+m_l^\top\rVert^2`, the data by what :math:`k_1+k_1^\top` does. None where
+        the curvature of the quadratic form is not known.
+        """
+        if point.bent is None:
+            return None
+        lams = point.lams
+        total = sum(len(s) for s in self.scales)
+        metric, above, first = np.zeros((total, total)), np.zeros((total, 1, 1)), total
+        for l in reversed(range(self.depth)):
+            d, inverse, (i, j) = self.sizes[l], np.linalg.inv(lams[l]), self.tril[l]
+            below = np.kron(above, np.eye(self.new[l])) if l < self.depth - 1 else np.zeros((total, d, d))
+            below = inverse @ below @ lams[l]
+            if self.finite[l]:
+                first -= len(i)
+                own = np.zeros((len(i), d, d))
+                own[np.arange(len(i)), :, j] = inverse[:, i].T
+                own *= (np.where(i == j, lams[l][i, i], 1.0) / self.scales[l])[:, None, None]
+                below[first : first + len(i)] += own
+                own = (own + own.transpose(0, 2, 1)).reshape(len(i), -1)
+                block = slice(first, first + len(i))
+                metric[block, block] += self.widths[l] * own @ own.T
+            above = below
+        change = (above + above.transpose(0, 2, 1)).reshape(total, -1)
+        return (metric + 2 * change @ point.bent @ change.T) / self.scale_all
 
     def _relative_gradient(self, lams, data):
         r"""Largest spectral norm over the layers of :math:`\ell_l^\top\nabla_{U_l}S\,\ell_l/N_l`, without an inverse.
@@ -268,15 +309,22 @@ class Problem:
 
     def data_term(self, U):
         """The data's part of the action, its gradient in two positive parts and its rounding error, by one factor."""
+        return self._data_term(U)[0]
+
+    def _data_term(self, U, root=None):
+        """The same, and the curvature of the quadratic form in units of a root where that costs less than the rest."""
         self.evaluations += 1
         fit = self.kernel.fit(U, self.y, self.T + self.jitter)
         if fit is None and self.T == 0 and self.jitter == 0:
             jitter = self._find_jitter(U)
             if jitter is None:
-                return None
+                return None, None
             self.jitter = jitter
             fit = self.kernel.fit(U, self.y, self.jitter)
-        return None if fit is None else fit.data_term()
+        if fit is None:
+            return None, None
+        bent = fit.curvature(root) if root is not None and len(root) ** 2 <= self.kernel.order else None
+        return fit.data_term(), bent
 
     def _find_jitter(self, U):
         """Refuse a singular kernel; for one that is only badly conditioned, say what to add.
@@ -344,14 +392,17 @@ def _matrix_minimum(Q, c, R):
     return (U + U.T) / 2
 
 
-def _direction(g, memory):
-    """Quasi-Newton direction by the two-loop recursion of L-BFGS."""
+def _direction(g, memory, metric=None):
+    """Quasi-Newton direction by the two-loop recursion of L-BFGS, from a metric where there is a positive one."""
     q, stack = g.copy(), []
     for s, z in reversed(memory):
         a = (s @ q) / (s @ z)
         q -= a * z
         stack.append(a)
-    if memory:
+    factor, info = (None, 1) if metric is None else dpotrf(metric, lower=1)
+    if info == 0:
+        q, _ = dpotrs(factor, q, lower=1)
+    elif memory:
         s, z = memory[-1]
         q *= (s @ z) / (z @ z)
     for (s, z), a in zip(memory, reversed(stack), strict=True):

@@ -181,6 +181,11 @@ class FeatureKernel(_Gated):
             return None
         return _FeatureFit(self, root, y, noise, factor, norm)
 
+    @property
+    def order(self):
+        """Rows of the matrix that is factorised."""
+        return self.n_features
+
     def spectrum(self, U, y):
         """Eigenvalues of the kernel and squared projections of the targets; all zeros of the kernel count as one."""
         root = np.linalg.cholesky(self._inner(U))
@@ -211,6 +216,10 @@ class FeatureKernel(_Gated):
         """Sum over the data points of their features times ``v``, shape (d, n)."""
         return np.concatenate([(self._f * part[:, None]).T @ self._x for part in v.reshape(self.outputs, -1)])
 
+    def inwards(self, root):
+        """The part that the samples see of a factor of the order parameter."""
+        return self._to_gates.T @ root
+
     def pull_back(self, G):
         """Gradient in the order parameter from that in the part of it which the samples see."""
         return self._to_gates @ G @ self._to_gates.T
@@ -240,6 +249,17 @@ class _FeatureFit:
             rest = y - kernel.push(root @ a)
         self._coefficients, self._rest = a, rest
         self.weights = rest / noise
+
+    def curvature(self, root):
+        r"""Second derivative of :math:`y^\top C^{-1}y`, as that of :mod:`gdln.renormalization.covariance`.
+
+        With :math:`dC\,v = \Phi(X\otimes I)a` it is :math:`2\,a^\top(X\otimes I)[I - T(TI+H)^{-1}](X\otimes I)a`.
+        """
+        turn = solve_triangular(self._root, self._kernel.inwards(root), lower=True)
+        a = turn.T @ self._coefficients
+        columns = (turn[:, None, :, None] * a.T[None, :, None, :]).reshape(len(self._factor), -1)
+        half = solve_triangular(self._factor, columns, lower=True)
+        return np.kron(turn.T @ turn, a @ a.T) - self._noise * half.T @ half
 
     def data_term(self):
         r""":math:`y^\top C^{-1}y + \log\det C`, the two positive parts of its gradient, and its rounding error.

@@ -251,6 +251,11 @@ class GatedKernel(_Gated, MatrixKernel):
         A = self.F * v[:, None]
         return A.T @ (self.K0 @ A)
 
+    def slopes(self, root, v):
+        r"""Products with ``v`` of the kernel's derivatives in :math:`X`, :math:`U = \ell(I+X)\ell^\top`, in columns."""
+        F = self.F @ root
+        return (F[:, :, None] * (self.K0 @ (F * v[:, None]))[:, None, :]).reshape(len(F), -1)
+
     def capacity(self):
         """Rank a kernel of these gates can reach: rank of the input kernel times rank of the features."""
         return int(np.linalg.matrix_rank(self.K0, hermitian=True) * np.linalg.matrix_rank(self.F))
@@ -315,6 +320,10 @@ class KernelStack(MatrixKernel):
     def pull_vector(self, v):
         r""":math:`v^\top D_{mn} v`."""
         return (self.D @ v) @ v
+
+    def slopes(self, root, v):
+        r"""Products with ``v`` of the kernel's derivatives in :math:`X`, :math:`U = \ell(I+X)\ell^\top`, in columns."""
+        return np.einsum("mk,nl,mnp->pkl", root, root, self.D @ v, optimize=True).reshape(len(v), -1)
 
     def capacity(self):
         r"""Rank a kernel of this stack reaches at these samples.

@@ -25,6 +25,9 @@ from gdln.renormalization.features import FeatureKernel
 from gdln.renormalization.kernels import GatedKernel
 from gdln.renormalization.scale import refuse_collapse
 
+NODES = 5  # solutions on a path that the next start is extrapolated from
+LEAP = 32.0  # sum of the weights' sizes; five equally spaced nodes have 31 for the next, and errors grow by as much
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -301,8 +304,8 @@ def width_path(kernel, y, *, widths, sigma2=None, temperature=0.0, tolerance=1e-
     Returns
     -------
     solutions : list of SaddleSolution
-        One a width. Coordinates are extrapolated by a parabola in :math:`\log N`, and the curvature that L-BFGS
-        has learned is handed on.
+        One a width. Coordinates are extrapolated by a polynomial in :math:`\log N`, of the fourth degree where the
+        steps are regular, and the curvature that L-BFGS has learned is handed on.
     """
     widths = checks.array("widths", widths, ndim=1, finite=False, above=0)
     tolerance, max_evaluations = _limits(tolerance, max_evaluations)
@@ -316,7 +319,8 @@ def width_path(kernel, y, *, widths, sigma2=None, temperature=0.0, tolerance=1e-
             theta = problem.start()
             log_ratios = problem.log_ratios  # one set of units for the whole path
         else:
-            theta = _lagrange(nodes[-3:], np.log(N)) @ np.array(thetas[-3:])
+            weights = _lagrange(nodes, np.log(N))
+            theta = weights @ np.array(thetas[-len(weights) :])
         solutions.append(_solve(problem, theta, memory, False, tolerance, max_evaluations))
         nodes.append(np.log(N))
         thetas.append(problem.coordinates(solutions[-1].U))
@@ -434,5 +438,10 @@ def _limits(tolerance, max_evaluations):
 
 
 def _lagrange(nodes, x):
-    """Weights that extrapolate a polynomial through the nodes to ``x``."""
-    return np.array([np.prod([(x - b) / (a - b) for b in nodes if b != a]) for a in nodes])
+    """Weights of the last nodes that extrapolate a polynomial to ``x``, of the highest degree that is no leap."""
+    for n in range(min(NODES, len(nodes)), 0, -1):
+        last = nodes[-n:]
+        weights = np.array([np.prod([(x - b) / (a - b) for b in last if b != a]) for a in last])
+        if np.abs(weights).sum() <= LEAP:
+            break
+    return weights

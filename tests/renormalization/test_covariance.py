@@ -59,6 +59,25 @@ def test_the_spectrum_of_a_kernel_holds_its_targets_and_its_rank():
     assert kernel.mean_diagonal(U) == pytest.approx(np.diag(K).mean(), rel=1e-14)
 
 
+def test_the_curvature_is_the_second_derivative_of_the_quadratic_form():
+    kernel, U, y, _, _ = example()
+    stack = KernelStack(np.einsum("pm,pq,qn->mnpq", kernel.F, kernel.K0, kernel.F))
+    root = np.linalg.cholesky(U)
+    bent = kernel.fit(U, y, 0.3).curvature(root)
+    np.testing.assert_allclose(stack.fit(U, y, 0.3).curvature(root), bent, rtol=1e-10)
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        X = rng.standard_normal((2, 2))
+        X += X.T
+
+        def form(t, X=X):
+            C = kernel(root @ (np.eye(2) + t * X) @ root.T) + 0.3 * np.eye(len(y))
+            return y @ np.linalg.solve(C, y)
+
+        second = (form(1e-4) - 2 * form(0) + form(-1e-4)) / 1e-8
+        assert 2 * X.ravel() @ bent @ X.ravel() == pytest.approx(second, rel=1e-5)
+
+
 def test_a_kernel_that_cannot_be_factorised_gives_none():
     stack = KernelStack(np.diag([2.0, 0.0])[None, None])
     assert stack.fit(ONE, np.ones(2), 0.0) is None and stack.fit(ONE, np.ones(2), 1e-3) is not None

@@ -1,5 +1,6 @@
 """The way down the action: where it ends, when it gives up, and what it says then."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.linalg.lapack import dpotrf
 
 from gdln import renormalization as rn
 from gdln.data.regression import relu_teacher
-from gdln.renormalization import covariance, descent, gates
+from gdln.renormalization import covariance, descent, gates, saddle
 from gdln.renormalization.kernels import GatedKernel, KernelStack, input_kernel
 from gdln.renormalization.scalar import solve_linear
 from tests.renormalization.example import WORKED, Y, problem, worked
@@ -37,6 +38,27 @@ def test_a_path_of_widths_needs_few_evaluations_and_changes_nothing():
         np.testing.assert_allclose(a.U[0], b.U[0], atol=1e-6)
     again = rn.solve(kernel, y, widths=widths[-1], sigma2=2.0, temperature=0.1, start=path[-1])
     assert again.evaluations <= 3
+
+
+def test_far_from_infinite_width_a_solve_needs_25_evaluations_and_a_warm_one_less_than_half():
+    cold, warm = [], []
+    for sigma2 in (0.1, 4.0):
+        kernel, y, _, _ = problem(np.random.default_rng(3), n=100, n_inputs=100, n_gates=6, sigma2=sigma2)
+        options = {"temperature": 0.01, "sigma2": sigma2, "tolerance": 1e-8}
+        cold.append(rn.solve(kernel, y, widths=10, **options).evaluations)
+        path = rn.width_path(kernel, y, widths=np.geomspace(500, 10, 20), **options)
+        warm.append(max(s.evaluations for s in path[3:]))
+    assert max(cold) <= 25 and max(warm) <= 12
+
+
+def test_a_start_is_extrapolated_by_the_highest_degree_that_is_no_leap():
+    nodes = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    weights = saddle._lagrange(nodes, 6.0)
+    np.testing.assert_allclose(weights, [1, -5, 10, -10, 5], rtol=1e-12)  # of the last five
+    np.testing.assert_allclose(saddle._lagrange([1.0, 2.0], 3.0), [-1, 2], rtol=1e-12)
+    np.testing.assert_array_equal(saddle._lagrange([1.0], 7.0), [1])
+    assert len(saddle._lagrange(nodes, 6.1)) == 4  # further than a step
+    assert len(saddle._lagrange(nodes, 50.0)) == 1  # so far that a line would leap
 
 
 def test_a_singular_kernel_at_zero_temperature_is_refused_with_rank_and_capacity():
@@ -237,6 +259,33 @@ def test_coordinates_hold_the_action_written_out_and_its_slope_for_gate_sets_of_
     assert point.gradient == pytest.approx(max(relative), rel=1e-9)
 
 
+@pytest.mark.parametrize("sizes", [(3,), (2, 3)])
+@pytest.mark.parametrize("n", [7, 81])
+def test_the_metric_is_the_curvature_but_for_what_log_det_takes_away(sizes, n):
+    kernel, y = mixed(sizes, n=n)
+    widths = [5.0, 9.0][: len(sizes)]
+    solution = rn.solve(kernel, y, widths=widths, sigma2=0.6, temperature=0.2, tolerance=1e-11)
+    problem = descent.Problem(kernel, y, widths, 0.6, 0.2, solution._log_ratios)
+    theta = problem.coordinates(solution.U)
+    metric = problem.metric(problem.evaluate(theta))
+    if math.prod(sizes) ** 2 > n:  # its columns would cost more than the factor
+        assert metric is None
+        return
+    moves = [theta + s * 1e-5 * e for e in np.eye(len(theta)) for s in (1, -1)]
+    ends = [problem.evaluate(moved) for moved in moves]
+    exact = np.array([a.g - b.g for a, b in zip(ends[::2], ends[1::2], strict=True)]) / 2e-5
+    turns = [(a.U[0] - b.U[0]) / 2e-5 for a, b in zip(ends[::2], ends[1::2], strict=True)]
+    C = kernel(solution.U[0]) + 0.2 * np.eye(n)
+    bends = np.array([np.linalg.solve(C, kernel.F @ turn @ kernel.F.T * kernel.K0) for turn in turns])
+    taken = np.einsum("apq,bqp->ab", bends, bends) / min(widths)
+    np.testing.assert_allclose(metric, metric.T, atol=1e-13)
+    if len(sizes) == 1:
+        np.testing.assert_allclose(metric - taken, exact, atol=1e-6 * np.abs(exact).max())
+    # with more layers the way their factors multiply adds a part that has either sign
+    spread = np.linalg.eigvals(np.linalg.solve(metric, exact)).real
+    assert 0.2 < spread.min() and spread.max() < 1.6
+
+
 @pytest.mark.parametrize("sizes", [(3,), (2, 3), (3, 2)])
 def test_the_curvature_of_the_entropy_is_one_unit_in_every_coordinate(sizes):
     # at infinite width, where the data are taken away by a huge temperature
@@ -288,20 +337,26 @@ def test_the_minimum_of_a_majorant_does_not_cancel_where_the_pull_is_weak():
     )
 
 
-def test_the_direction_is_that_of_the_dense_quasi_newton_matrix():
+@pytest.mark.parametrize("known", [False, True])
+def test_the_direction_is_that_of_the_dense_quasi_newton_matrix(known):
     rng = np.random.default_rng(4)
     curvature = np.cov(rng.standard_normal((5, 20)))
     steps = rng.standard_normal((3, 5))
     memory = tuple((s, curvature @ s) for s in steps)
     s, z = memory[-1]
-    H = (s @ z) / (z @ z) * np.eye(5)
+    metric = np.cov(rng.standard_normal((5, 20))) if known else None
+    H = np.linalg.inv(metric) if known else (s @ z) / (z @ z) * np.eye(5)
     for s, z in memory:
         side = np.eye(5) - np.outer(s, z) / (s @ z)
         H = side @ H @ side.T + np.outer(s, s) / (s @ z)
     g = rng.standard_normal(5)
-    np.testing.assert_allclose(descent._direction(g, memory), -H @ g, rtol=1e-10)
-    np.testing.assert_allclose(descent._direction(memory[-1][1], memory), -memory[-1][0], rtol=1e-10)
-    np.testing.assert_array_equal(descent._direction(g, ()), -g)
+    np.testing.assert_allclose(descent._direction(g, memory, metric), -H @ g, rtol=1e-9)
+    np.testing.assert_allclose(descent._direction(memory[-1][1], memory, metric), -memory[-1][0], rtol=1e-9)
+    expected = -np.linalg.solve(metric, g) if known else -g
+    np.testing.assert_allclose(descent._direction(g, (), metric), expected, rtol=1e-12)
+    np.testing.assert_array_equal(  # a metric that rounding left without a root is no help
+        descent._direction(g, memory, -np.eye(5)), descent._direction(g, memory)
+    )
 
 
 class Bowl:
