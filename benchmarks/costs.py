@@ -54,20 +54,27 @@ class Cost:
     memory: float
 
 
-def routes_on_images(n_domains, n_images=1000, n_pixels=784, width=64):
+def routes_on_images(n_domains, device="cpu", n_images=1000, n_pixels=784, width=64):
     """An epoch of minibatches of 50 a domain; every domain has its own order of the pixels, so its own images."""
     generator = torch.Generator().manual_seed(0)
     net = pathways.PathwayNetwork(
-        n_domains, n_domains, (n_pixels, width, width, 10), generator=generator, dtype=torch.float32
+        n_domains,
+        n_domains,
+        (n_pixels, width, width, 10),
+        generator=generator,
+        dtype=torch.float32,
+        device=device,
     )
-    x = torch.rand(n_domains, n_images, n_pixels, generator=generator)
-    targets = torch.randint(10, (n_domains, n_images), generator=generator)
-    outputs, weights = pathways.trained_routes(tasks.consecutive_mask(n_domains, 4))
+    x = torch.rand(n_domains, n_images, n_pixels, generator=generator).to(device)
+    targets = torch.randint(10, (n_domains, n_images), generator=generator).to(device)
+    outputs, weights = pathways.trained_routes(tasks.consecutive_mask(n_domains, 4), device=device)
 
     def epoch():
         for first in range(0, n_images, 50):
             batch = slice(first, first + 50)
-            pathways.loss_and_gradients(net, x[:, batch].contiguous(), targets[:, batch], outputs, weights)
+            batch = x[:, batch].contiguous(), targets[:, batch]
+            loss, _ = pathways.loss_and_gradients(net, *batch, outputs, weights)
+        return float(loss)
 
     return epoch
 

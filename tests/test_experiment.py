@@ -95,7 +95,7 @@ def test_every_committed_result_has_a_script_that_can_be_reduced():
     made |= {f"alignment_convolutional_{name}" for name in ("digits", "mnist", "fashion", "kmnist")}
     made |= {f"alignment_rules_{name}" for name in ("mnist", "fashion", "kmnist")}
     made |= {"bottleneck_fashion", "convergence_fashion"}
-    made |= {"speed", "costs"}  # times of this machine, by make bench
+    made |= {"speed", "costs", "device"}  # times of a machine, by benchmarks
     assert {path.stem for path in results.FOLDER.glob("*.json")} <= made
 
 

@@ -2,11 +2,14 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import costs, jobs, report
+from benchmarks import costs, device, jobs, report
+from gdln import results
+from tests.pretend import pretended
 from tests.test_book import ROOT, built
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -65,6 +68,52 @@ def test_the_guard_names_what_became_slower_and_forgives_one_disturbed_measureme
     measure([1.0, 2.0, 3.0])
     with pytest.raises(SystemExit, match="Slower than stored:\n.*routing tree.*3 against NumPy"):
         report.check(rows)
+
+
+def test_the_jobs_of_a_card_run_and_store_nothing_where_they_are_reduced(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GDLN_RESULTS", str(tmp_path))
+    device.main(["--device", "cpu", "--reduced"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["job"], row["at"]) for row in rows] == [(job.name, job.reduced) for job in device.JOBS]
+    assert not any(tmp_path.iterdir())
+    for row, job in zip(rows, device.JOBS, strict=True):
+        assert row["difference"] == (0 if job.same else None)
+        assert row["cpu"] > 0 and row["faster"] == row["cpu"] / row["device"]
+
+
+def test_the_jobs_give_the_same_numbers_apart_and_what_is_not_there_ends_in_words(capsys):
+    with pytest.raises(SystemExit, match="--device needs one of the devices here, .*'cpu'.*, got 'cuda:99'"):
+        device.main(["--device", "cuda:99"])
+    with pretended() as card:
+        for job in device.JOBS:
+            if job.same:  # the other one draws on the card, which a pretended one cannot
+                there, here = (job.make(job.reduced, where)() for where in (card, device.CPU))
+                assert there == pytest.approx(here, rel=1e-5)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_table_of_a_card_has_a_row_a_job_and_says_in_words_that_there_was_none(there, tmp_path):
+    if there:
+        row = {"job": "a job", "module": "gdln.kernels.gram", "size": "samples", "at": 20_000}
+        row |= {"cpu": 9.0, "device": 0.1, "faster": 90.0, "difference": None}
+        about = {"machine": "a CPU", "threads": 16, "device": "a card"}
+        results.save("device", about, [row], folder=tmp_path / "book" / "data")
+    read_again = []
+    env = SimpleNamespace(srcdir=str(tmp_path), docname="speed", note_dependency=lambda path: None)
+    env.note_reread = lambda: read_again.append(1)
+    table = speed.DeviceTable.__new__(speed.DeviceTable)
+    table.state = SimpleNamespace(document=SimpleNamespace(settings=SimpleNamespace(env=env)))
+    text = " ".join(node.astext() for node in table.run())
+    assert bool(read_again) != there
+    if there:
+        assert (
+            "20,000 samples" in text
+            and "a card, s" in text
+            and "90" in text
+            and "16 threads of a CPU" in text
+        )
+    else:
+        assert text.startswith("No graphics card was at hand")
 
 
 def test_an_exponent_is_the_slope_of_a_power():

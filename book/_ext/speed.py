@@ -1,4 +1,4 @@
-"""``{speed-table}``, ``{cost-table}``, ``{regression-table}``, ``{saddle-table}``: what was measured, as tables.
+"""``{speed-table}``, ``{device-table}``, ``{cost-table}``, ``{regression-table}``, ``{saddle-table}``: measurements.
 
 ``{speed}`job: what` `` prints one of the numbers in a sentence.
 """
@@ -122,6 +122,36 @@ class SpeedTable(Stored):
         ]
 
 
+class DeviceTable(Stored):
+    """A row a job: seconds on the CPU and on another device; a sentence where none was at hand."""
+
+    file = "device.json"
+
+    def run(self):
+        if not Path(self.env.srcdir, "book", "data", self.file).is_file():
+            self.env.note_reread()  # the file may be there the next time
+            words = "No graphics card was at hand when the numbers of this book were stored, so there is no table yet."
+            return [nodes.paragraph("", words)]
+        stored = self.stored()
+        about = stored["parameters"]
+        head = ("job", "size", "CPU, s", f"{about['device']}, s", "times faster", "relative difference")
+        rows = [
+            row_of(
+                [
+                    [nodes.Text(job["job"] + ", "), self.module(job["module"])],
+                    [nodes.Text(f"{job['at']:,} {job['size']}")],
+                    [nodes.Text(shown(job["cpu"]))],
+                    [nodes.Text(shown(job["device"]))],
+                    [nodes.Text(shown(job["faster"]))],
+                    [nodes.Text("–" if job["difference"] is None else f"{job['difference']:.0e}")],
+                ]
+            )
+            for job in stored["results"]
+        ]
+        words = f"Measured on {about['threads']} threads of {about['machine']}, and on {about['device']}."
+        return [table_of(head, rows, ["device-table"]), nodes.paragraph("", words)]
+
+
 class CostTable(Stored):
     """A row an experiment: what grows, exponents measured and on paper, the largest measured, where 64 GB end."""
 
@@ -231,6 +261,7 @@ def setup(app):
     """Register the directives."""
     app.add_role("speed", Quoted())
     app.add_directive("speed-table", SpeedTable)
+    app.add_directive("device-table", DeviceTable)
     app.add_directive("cost-table", CostTable)
     app.add_directive("regression-table", RegressionTable)
     app.add_directive("saddle-table", SaddleTable)
