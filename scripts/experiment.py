@@ -7,13 +7,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from gdln import results
+from gdln import checks, results
 
 #: Where reduced results and the records of unfinished runs lie; nothing in it is committed.
 ELSEWHERE = Path(__file__).resolve().parent.parent / "_build" / "experiments"
 
 
-def arguments(doc, argv=None, *, counts=None, reduced=None, choices=None, flags=None):
+def arguments(doc, argv=None, *, counts=None, reduced=None, choices=None, flags=None, device=False):
     """Read a script's arguments.
 
     Parameters
@@ -30,12 +30,14 @@ def arguments(doc, argv=None, *, counts=None, reduced=None, choices=None, flags=
         Options that choose one of several words, the first unless said otherwise.
     flags : dict, optional
         Options that are there or not, with a line of help.
+    device : bool, optional
+        Whether the script trains on the device that ``--device`` names, the CPU unless given.
 
     Returns
     -------
     chosen : Namespace
         The options, ``jobs`` (workers, or a scheduler's address), and ``folder``: where the result belongs. That is
-        the folder of the committed results only if every count is as committed.
+        the folder of the committed results only if every count is as committed, and torch on the CPU.
     """
     counts, reduced = counts or {}, reduced or {}
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -45,6 +47,9 @@ def arguments(doc, argv=None, *, counts=None, reduced=None, choices=None, flags=
         parser.add_argument(_option(name), action="store_true", help=line)
     for name, default in counts.items():
         parser.add_argument(_option(name), type=_count, help=f"{default} unless given")
+    if device:
+        line = "where torch trains; numbers of other devices differ by rounding and belong elsewhere"
+        parser.add_argument("--device", type=_device, default="cpu", help=f"{line} (cpu)")
     words = ", ".join(f"{name} {n}" for name, n in reduced.items())
     parser.add_argument(
         "--reduced", action="store_true", help=f"a quick run ({words}), written to {ELSEWHERE}"
@@ -61,6 +66,7 @@ def arguments(doc, argv=None, *, counts=None, reduced=None, choices=None, flags=
         if getattr(chosen, name) is None:
             setattr(chosen, name, default)
     whole = not chosen.reduced and all(getattr(chosen, name) == default for name, default in counts.items())
+    whole = whole and getattr(chosen, "device", "cpu") == "cpu"
     chosen.folder = None if whole else ELSEWHERE
     return chosen
 
@@ -174,6 +180,15 @@ def _workers(text):
         raise argparse.ArgumentTypeError(
             f"needs a number of workers, or the address of a Dask scheduler, got {text!r}"
         ) from None
+
+
+def _device(text):
+    """The name of a device that is there."""
+    try:
+        checks.torch_device("it", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _count(text):

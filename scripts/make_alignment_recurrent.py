@@ -14,12 +14,13 @@ from gdln.data import tasks
 LENGTH, N_TRAIN, N_TEST, EPOCHS, LR = 30, 300, 100, 50, 0.1 / 30
 
 
-def trained(width, rule, n_networks):
+def trained(width, rule, n_networks, device):
     """Lowest test loss of every network along its training."""
     torch.set_num_threads(1)
     u, y = tasks.add_task(N_TRAIN + N_TEST, LENGTH, np.random.default_rng(0))
     x, y = torch.from_numpy(u).float()[..., None], torch.from_numpy(y).float()
-    net = RecurrentNets(1, width, n_networks, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    options = {"generator": torch.Generator().manual_seed(0), "dtype": torch.float32, "device": device}
+    net = RecurrentNets(1, width, n_networks, **options)
     learner = Learner(net, rule, torch.Generator().manual_seed(1))
     _, tests = train(
         learner,
@@ -34,9 +35,10 @@ def trained(width, rule, n_networks):
 
 
 def main(argv=None):
-    chosen = arguments(__doc__, argv, counts={"seeds": 10}, reduced={"seeds": 2})
+    chosen = arguments(__doc__, argv, counts={"seeds": 10}, reduced={"seeds": 2}, device=True)
     grid = {"width": [16, 128], "rule": list(RULES)}
-    found = iter(runs("alignment_recurrent", trained, grid, chosen.jobs, n_networks=chosen.seeds))
+    fixed = {"n_networks": chosen.seeds, "device": chosen.device}
+    found = iter(runs("alignment_recurrent", trained, grid, chosen.jobs, **fixed))
     best = {str(width): {rule: next(found)["best"] for rule in grid["rule"]} for width in grid["width"]}
     save(
         "alignment_recurrent",

@@ -18,7 +18,7 @@ def table(scores):
     return {name: getattr(scores, name).round(6).tolist() for name in SCORES}
 
 
-def measured(width, depth, seed, n_train, checkpoints=None):
+def measured(width, depth, seed, n_train, device, checkpoints=None):
     """Scores of one network: after training, or along it at checkpoints, with the loss."""
     torch.set_num_threads(1)
     task = digits_task(n_train, np.random.default_rng(seed))
@@ -30,6 +30,7 @@ def measured(width, depth, seed, n_train, checkpoints=None):
         depth,
         generator=torch.Generator().manual_seed(seed),
         rng=np.random.default_rng(seed),
+        device=device,
         **options,
     )
     return table(scores) | ({} if checkpoints is None else {"loss": np.round(scores.loss, 6).tolist()})
@@ -37,22 +38,25 @@ def measured(width, depth, seed, n_train, checkpoints=None):
 
 def main(argv=None):
     chosen = arguments(
-        __doc__, argv, counts={"seeds": 3, "n_train": 200}, reduced={"seeds": 1, "n_train": 50}
+        __doc__,
+        argv,
+        counts={"seeds": 3, "n_train": 200},
+        reduced={"seeds": 1, "n_train": 50},
+        device=True,
     )
     seeds, n_train = list(range(chosen.seeds)), chosen.n_train
+    fixed = {"n_train": n_train, "device": chosen.device}
 
     def over_seeds(part, key, points):
         grid = [point | {"seed": seed} for point in points for seed in seeds]
-        found = iter(runs(f"alignment_scores_{part}", measured, grid, chosen.jobs, n_train=n_train))
+        found = iter(runs(f"alignment_scores_{part}", measured, grid, chosen.jobs, **fixed))
         groups = [(str(point[key]), [next(found) for _ in seeds]) for point in points]
         return {label: {name: [run[name][0] for run in group] for name in SCORES} for label, group in groups}
 
     by_width = over_seeds("width", "width", [{"width": width, "depth": 3} for width in WIDTHS])
     by_depth = over_seeds("depth", "depth", [{"width": 256, "depth": depth} for depth in DEPTHS])
     point = [{"width": 512, "depth": 3, "seed": 0}]
-    (long,) = runs(
-        "alignment_scores_time", measured, point, chosen.jobs, n_train=n_train, checkpoints=CHECKPOINTS
-    )
+    (long,) = runs("alignment_scores_time", measured, point, chosen.jobs, checkpoints=CHECKPOINTS, **fixed)
     save(
         "alignment_scores",
         chosen,

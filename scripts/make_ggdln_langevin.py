@@ -35,7 +35,7 @@ def networks(task):
         yield f"convolutional {activation}", net, *cut
 
 
-def sampled(name, steps):
+def sampled(name, steps, device):
     """Chains of the network of one name."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(SETTING["data_seed"])
@@ -43,7 +43,7 @@ def sampled(name, steps):
     net, data, new = next(found[1:] for found in networks(task) if found[0] == name)
     run = langevin.sample(
         net, data, task.y, new, n_steps=steps, generator=torch.Generator().manual_seed(SETTING["chain_seed"]),
-        dtype=torch.float32,
+        dtype=torch.float32, device=device,
         **{key: SETTING[key] for key in ("sigma2", "temperature", "lr", "thin", "n_warmup", "n_chains")},
     )  # fmt: skip
     chains = run.chains
@@ -59,8 +59,9 @@ def sampled(name, steps):
 
 
 def main(argv=None):
-    chosen = arguments(__doc__, argv, counts={"steps": 48000}, reduced={"steps": 4000})
-    found = runs("ggdln_langevin", sampled, {"name": NAMES}, chosen.jobs, steps=chosen.steps)
+    chosen = arguments(__doc__, argv, counts={"steps": 48000}, reduced={"steps": 4000}, device=True)
+    fixed = {"steps": chosen.steps, "device": chosen.device}
+    found = runs("ggdln_langevin", sampled, {"name": NAMES}, chosen.jobs, **fixed)
     save(
         "ggdln_langevin",
         chosen,

@@ -4,9 +4,11 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gdln import results
+from tests.pretend import pretended
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted(
@@ -50,6 +52,49 @@ def test_counts_below_one_are_refused_in_words(experiment, capsys, wrong):
     with pytest.raises(SystemExit):
         experiment.arguments("", [f"--seeds={wrong}"], counts=COUNTS)
     assert f"argument --seeds: needs a whole number of at least 1, got {wrong!r}" in capsys.readouterr().err
+
+
+def test_a_run_on_another_device_writes_elsewhere_and_one_that_is_not_there_is_refused(experiment, capsys):
+    def chosen(*argv):
+        return experiment.arguments("", list(argv), counts=COUNTS, device=True)
+
+    assert (chosen().device, chosen().folder) == ("cpu", None) == (chosen("--device", "cpu").device, None)
+    with pretended() as card:
+        found = chosen("--device", str(card))
+    assert (found.device, found.folder) == (str(card), experiment.ELSEWHERE)
+    with pytest.raises(SystemExit):
+        chosen("--device", "cuda:99")
+    assert "argument --device: it needs one of the devices here, ['cpu'" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::gdln.renormalization.chains.SamplingWarning")  # chains of a few steps
+@pytest.mark.parametrize(
+    ("name", "function", "point"),
+    [
+        ("alignment_recurrent", "trained", {"width": 2, "rule": "feedback", "n_networks": 2}),
+        (
+            "alignment_scores",
+            "measured",
+            {"width": 4, "depth": 1, "seed": 0, "n_train": 6, "checkpoints": [2]},
+        ),
+        ("ggdln_langevin", "sampled", {"name": "convolutional relu", "steps": 160}),
+    ],
+)
+def test_a_script_that_takes_a_device_trains_there_to_the_same_numbers(
+    experiment, monkeypatch, name, function, point
+):
+    module = importlib.import_module(f"make_{name}")
+    if name == "alignment_recurrent":
+        monkeypatch.setattr(module, "EPOCHS", 1)
+    if name == "ggdln_langevin":
+        monkeypatch.setitem(module.SETTING, "n_warmup", 1)
+    run = getattr(module, function)
+    here = run(**point, device="cpu")
+    with pretended() as card:
+        there = run(**point, device=str(card))
+    assert here.keys() == there.keys()
+    for key in here.keys() - {"seconds"}:
+        np.testing.assert_allclose(there[key], here[key], rtol=1e-3, atol=1e-4)
 
 
 def uneven(a, limit):
