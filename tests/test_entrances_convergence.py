@@ -29,7 +29,7 @@ def calls():
         certificates.ball_radius: dict(gram=gram, loss0=0.5, c_hat=1.0, slope_max=1.5, rate=0.1),
         certificates.rademacher_bound: dict(gram=gram, radius=2.0, c_hat=1.0, slope_max=1.5),
         experiments.train_and_test: dict(
-            **sets, model="three_layer", scaling="ntk", n_units=6, n_features=8, stop_ratio=0.5, rtol=1e-3, atol=1e-3
+            **sets, model="three_layer", scaling="ntk", n_units=6, n_features=8, stop_ratio=0.9, rtol=1e-3, atol=1e-3
         ),
         experiments.random_feature_error: dict(**sets, n_features=8),
         features.linear_features: dict(X=X),

@@ -133,10 +133,11 @@ def test_torch_stands_only_where_networks_are_trained():
         assert needs == allowed, module
 
 
-def test_importing_a_package_or_a_module_without_networks_loads_no_torch():
+def test_importing_a_package_or_a_module_without_networks_loads_no_torch_and_checking_neither():
     free = {m for m in MODULES if m not in TORCH and "nets" not in m.split(".")}
     lines = ["import sys", *(f"import gdln.{m}" for m in sorted(PACKAGES | free))]
-    code = "\n".join([*lines, "assert 'torch' not in sys.modules"])
+    checking = "gdln.checks.array('x', [1.0])"  # which knows a tensor when it sees one
+    code = "\n".join([*lines, checking, "assert 'torch' not in sys.modules"])
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -33,7 +33,7 @@ def exact(args, width, sigma2, temperature, n_grid=45):
         a, b, angle = (z[a > b] for z in (a, b, angle))
         V = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=1).reshape(-1, 2, 2)
         U = (V * np.exp(np.stack([a, b], axis=1))[:, None, :]) @ V.transpose(0, 2, 1)
-        C = np.einsum("pm,kmn,qn->kpq", F, U, F) * K0 + temperature * np.eye(len(y))
+        C = (F @ U @ F.T) * K0 + temperature * np.eye(len(y))
         fit = np.linalg.solve(C, np.broadcast_to(y[:, None], (len(C), len(y), 1)))[..., 0]
         log_p = -0.5 * fit @ y - 0.5 * np.linalg.slogdet(C)[1]
         # dU is (e^a - e^b) e^a e^b da db dangle
@@ -46,10 +46,10 @@ def exact(args, width, sigma2, temperature, n_grid=45):
     *_, U, C, fit, p = grid(b[kept].min() - 1, a[kept].max() + 1)
     kept = p > 1e-10
     U, C, fit, p = U[kept], C[kept], fit[kept], p[kept] / p[kept].sum()
-    k = np.einsum("am,kmn,pn->kap", F_new, U, F) * cross
+    k = (F_new @ U @ F.T) * cross
     means = (k @ fit[..., None])[..., 0]
-    spreads = np.einsum("am,kmn,an->ka", F_new, U, F_new) * own
-    spreads -= np.einsum("kap,kpa->ka", k, np.linalg.solve(C, k.transpose(0, 2, 1)))
+    spreads = ((F_new @ U) * F_new).sum(axis=2) * own
+    spreads -= (k * np.linalg.solve(C, k.transpose(0, 2, 1)).transpose(0, 2, 1)).sum(axis=2)
     mean = p @ means
     return mean, p @ (spreads + (means - mean) ** 2)
 
