@@ -568,7 +568,8 @@ def _relabellings(n_domains, n_classes):
 
 
 def _cache():
-    return Path(optional.load("pooch", "the folder of downloads").os_cache("gdln"))
+    # what pooch.os_cache asks; pooch itself loads a progress bar, which warns in notebooks without ipywidgets
+    return Path(optional.load("platformdirs", "the folder of downloads").user_cache_dir("gdln"))
 
 
 def _folders(name, folder):
@@ -585,7 +586,9 @@ def _folders(name, folder):
         if owner in _ALIASES[name] or (name in ("mnist", "cifar10") and owner not in others):
             found += [root, root / "raw"]
     if folder is None:
-        with contextlib.suppress(ModuleNotFoundError):  # without pooch nothing was ever downloaded
+        with contextlib.suppress(
+            ModuleNotFoundError
+        ):  # it comes with pooch: without it nothing was ever downloaded
             found.append(_cache() / name)
         found += [_DEBIAN[name][0]] if name in _DEBIAN else []
     return list(dict.fromkeys(found))

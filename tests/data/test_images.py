@@ -1,10 +1,14 @@
 import gzip
 import io
 import math
+import os
+import subprocess
+import sys
 import tarfile
 import tracemalloc
 
 import numpy as np
+import platformdirs
 import pooch
 import pytest
 
@@ -115,17 +119,33 @@ def test_loading_never_reaches_for_the_network(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pooch, "retrieve", refuse)
     monkeypatch.setattr(pooch, "create", refuse)
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: tmp_path)
     monkeypatch.delenv("GDLN_DATA", raising=False)
     with pytest.raises(FileNotFoundError):
         images.load("mnist", "test")
 
 
 def test_files_fetched_before_are_found_without_a_folder(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: tmp_path)
     monkeypatch.delenv("GDLN_DATA", raising=False)
     write_idx_set(tmp_path / "kmnist", rng)
     assert len(images.load("kmnist", "test")) == 7
+
+
+def test_files_are_looked_for_where_pooch_stores_them_without_loading_it():
+    assert images._cache() == pooch.os_cache("gdln")
+    code = (
+        "import sys\n"
+        "from gdln.data import images\n"
+        "try:\n"
+        "    images.load('cifar10', 'test')\n"
+        "except FileNotFoundError as error:\n"
+        "    assert str(images._cache() / 'cifar10') in str(error)\n"
+        "    print(sorted({'pooch', 'tqdm'} & set(sys.modules)))\n"
+    )
+    alone = {name: value for name, value in os.environ.items() if name != "GDLN_DATA"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=alone)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_every_published_file_has_an_md5_sum_and_unknown_sets_are_refused():
@@ -286,7 +306,7 @@ def test_a_tilde_in_the_folder_stands_for_the_home(tmp_path, rng, monkeypatch):
 
 
 def test_fashion_is_found_where_debian_puts_it_and_missed_in_words(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: tmp_path / "cache")
     monkeypatch.delenv("GDLN_DATA", raising=False)
     place, package = images._DEBIAN["fashion"]
     assert place.is_absolute()
