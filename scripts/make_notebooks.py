@@ -201,6 +201,7 @@ class Labels:
         self.where, self.reachable, self.chapters = {}, reachable, chapter_numbers()
         self.anchors = {}  # of the heading above each label
         self.bibliography = parse_file(str(ROOT / "book" / "references.bib")).entries
+        self.style = Style()  # made once: it looks for its plugins among all that is installed
         for source in sources:
             self._scan(source)
 
@@ -296,7 +297,8 @@ class Labels:
         """Return the list of the works with these keys, by their first author's name."""
         entries = [self.bibliography[key] for key in sorted(keys)]
         return "## References\n\n" + "\n".join(
-            "- " + " ".join(entry.text.render(Backend()).split()) for entry in Style().format_entries(entries)
+            "- " + " ".join(entry.text.render(Backend()).split())
+            for entry in self.style.format_entries(entries)
         )
 
 
