@@ -10,10 +10,10 @@ from gdln.kernels.moments import FullyConnected
 from tests import test_entrances as walk
 
 MODULES = (moments, gram, tangent, iterative, function_space, architecture, dynamics, linear, experiments)
-#: The inner loop, which takes what the checked functions hand it; results; the exception.
+#: The inner loop and its choice of a module, which take what the checked functions hand them; results; the exception.
 APART = {
-    "recursion", "Kernels", "MomentDerivatives", "MixedDerivatives", "UnstableStepSize", "FlowPrediction",
-    "FunctionTrajectory", "Posterior", "LinearFlow", "BottleneckOutcome", "Setting",
+    "recursion", "array_module", "Kernels", "MomentDerivatives", "MixedDerivatives", "UnstableStepSize",
+    "FlowPrediction", "FunctionTrajectory", "Posterior", "LinearFlow", "BottleneckOutcome", "Setting",
     "IterativeSolution",
 }  # fmt: skip
 
