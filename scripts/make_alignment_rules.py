@@ -3,7 +3,7 @@
 The digits come with scikit-learn; with --set, images of 28 by 28 pixels are read from the files of MNIST,
 Fashion-MNIST or KMNIST (the folder named by GDLN_DATA, or for Fashion-MNIST Debian's package
 dataset-fashion-mnist). Writes book/data/alignment_rules.json for the digits, about four CPU-minutes, and
-book/data/alignment_rules_<set>.json for the others, about nine; with --widest 2048 about half an hour.
+book/data/alignment_rules_<set>.json for the others, about thirteen, four of them at width 2048.
 """
 
 from functools import lru_cache, partial
@@ -37,7 +37,8 @@ LARGER = [
 ]
 #: Settings of a set, its images for validation and for test.
 SETS = {"digits": (DIGITS, 297, 500)} | dict.fromkeys(("mnist", "fashion", "kmnist"), (LARGER, 1000, 2000))
-WIDE_SEEDS = 2  # of a width above those of the settings, whose rates come from the widest of them
+#: Widths above those of the settings: their seeds, and at which shares of the rate carried from the width before.
+WIDE = {1024: (2, (0.5, 1.0)), 2048: (1, (1.0,))}
 
 
 def sources(seed):
@@ -74,14 +75,16 @@ def trained(setting, rule, name, seeds, **changed):
     }
 
 
-def wide(rule, lr, seed, setting, width, name):
-    """One seed of one rule, at one learning rate and at half of it, in a setting but for its width."""
-    return trained(setting, rule, name, (seed,), width=width, lrs=(lr / 2, lr))
+def wide(rule, lr, seed, shares, setting, width, name):
+    """One seed of one rule, at shares of a learning rate, in a setting but for its width."""
+    return trained(setting, rule, name, (seed,), width=width, lrs=tuple(share * lr for share in shares))
 
 
 def carried(rows):
     """Rules and rates for wider networks: of each rule its seeds' middle one, of backprop Align-ada's as well."""
-    middle = {row["rule"]: sorted(row["lr"])[len(row["lr"]) // 2] for row in rows}
+    middle = {}
+    for row in rows:  # of two in the middle the smaller, which is the safer one
+        middle.setdefault(row["rule"], sorted(row["lr"])[(len(row["lr"]) - 1) // 2])
     return list(dict.fromkeys([*middle.items(), ("backprop", middle["align_ada"])]))
 
 
@@ -96,7 +99,7 @@ def main(argv=None):
     chosen = arguments(
         __doc__,
         argv,
-        counts={"seeds": 3, "widest": 1024},
+        counts={"seeds": 3, "widest": max(WIDE)},
         reduced={"seeds": 1, "widest": 64},
         choices={"set": tuple(SETS)},
     )
@@ -107,12 +110,16 @@ def main(argv=None):
         raise SystemExit(f"--widest needs at least {min(s['width'] for s in settings)}, got {chosen.widest}")
     seeds, grid = list(range(chosen.seeds)), {"setting": wanted, "rule": list(RULES)}
     rows = runs(name, trained, grid, chosen.jobs, name=chosen.set, seeds=seeds)
-    if chosen.set != "digits" and chosen.widest > settings[-1]["width"]:
-        pairs = carried(rows[-len(RULES) :])
-        points = [{"rule": rule, "lr": lr, "seed": seed} for seed in seeds[:WIDE_SEEDS] for rule, lr in pairs]
-        fixed = {"setting": wanted[-1], "width": chosen.widest, "name": chosen.set}
-        found = runs(f"{name}_wide", wide, points, chosen.jobs, **fixed)
-        rows += [together(found[k :: len(pairs)]) for k in range(len(pairs))]
+    before = rows[-len(RULES) :]
+    for width, (n_seeds, shares) in WIDE.items():
+        if chosen.set == "digits" or width > chosen.widest:
+            break
+        pairs = carried(before)
+        points = [{"rule": rule, "lr": lr, "seed": seed} for seed in seeds[:n_seeds] for rule, lr in pairs]
+        fixed = {"shares": shares, "setting": wanted[-1], "width": width, "name": chosen.set}
+        found = runs(f"{name}_{width}", wide, points, chosen.jobs, **fixed)
+        before = [together(found[k :: len(pairs)]) for k in range(len(pairs))]
+        rows += before
     save(
         name,
         chosen,

@@ -75,17 +75,18 @@ def test_wide_networks_train_at_the_rates_of_the_narrow_ones_and_seed_by_seed_as
 ):
     setting = {"n_train": 200, "width": 16, "depth": 1, "n_epochs": 10, "lrs": (0.5, 2.0)}
     monkeypatch.setattr(rules, "SETS", {name: ([setting], 50, 50)})
-    rules.main(["--set", name, "--seeds", "3", "--widest", "32"])
+    monkeypatch.setattr(rules, "WIDE", {32: (2, (0.5, 1.0)), 48: (1, (1.0,)), 64: (1, (1.0,))})
+    rules.main(["--set", name, "--seeds", "3", "--widest", "48"])
     rows = written(experiment)["results"]
-    narrow, wide = rows[:7], rows[7:]
-    assert [row["rule"] for row in narrow] == list(rules.RULES)
-    rates = {row["rule"]: sorted(row["lr"])[1] for row in narrow}
-    wanted = dict.fromkeys([*rates.items(), ("backprop", rates["align_ada"])])
-    assert [(row["rule"], *row["lrs"]) for row in wide] == [(rule, lr / 2, lr) for rule, lr in wanted]
-    assert {row["width"] for row in wide} == {32} and {len(row["accuracy"]) for row in wide} == {2}
-    assert np.mean(narrow[0]["accuracy"]) > 40  # of ten classes
+    of = {width: [row for row in rows if row["width"] == width] for width in (16, 32, 48)}
+    assert len(rows) == sum(map(len, of.values())) and np.mean(rows[0]["accuracy"]) > 40  # of ten classes
+    assert [row["rule"] for row in of[16]] == list(rules.RULES)
+    for width, before, shares, n_seeds in ((32, 16, (0.5, 1.0), 2), (48, 32, (1.0,), 1)):
+        wanted = [(rule, [share * lr for share in shares]) for rule, lr in rules.carried(of[before])]
+        assert [(row["rule"], row["lrs"]) for row in of[width]] == wanted
+        assert {len(row["accuracy"]) for row in of[width]} == {n_seeds}
     # the stack of seeds at once, and all rates at once, are only another way to hold the same networks
-    for row in (wide[0], wide[4]):
+    for row in (of[32][0], of[32][4]):
         at_once = rules.trained(0, row["rule"], name, (0, 1), width=32, lrs=tuple(row["lrs"]))
         assert json.loads(json.dumps(at_once)) == row
 
@@ -93,10 +94,10 @@ def test_wide_networks_train_at_the_rates_of_the_narrow_ones_and_seed_by_seed_as
 def test_the_middle_rate_is_carried_and_backprop_has_that_of_align_ada_too(rules):
     rows = [{"rule": rule, "lr": [4.0, 1.0, 4.0]} for rule in rules.RULES]
     assert rules.carried(rows) == [(rule, 4.0) for rule in rules.RULES]
-    rows[1]["lr"] = [2.0, 8.0, 1.0]
-    assert rules.carried(rows) == [(rule, 2.0 if rule == "align_ada" else 4.0) for rule in rules.RULES] + [
-        ("backprop", 2.0)
-    ]
+    rows[1]["lr"] = [2.0, 1.0]
+    wanted = [(rule, 1.0 if rule == "align_ada" else 4.0) for rule in rules.RULES] + [("backprop", 1.0)]
+    assert rules.carried(rows) == wanted
+    assert rules.carried([*rows, {"rule": "backprop", "lr": [0.5]}]) == wanted  # its own rates come first
 
 
 def test_no_setting_is_as_narrow_as_asked_for(rules):
@@ -124,11 +125,15 @@ def test_the_settings_of_the_rules_are_those_of_the_committed_file(rules, monkey
     if name == "digits":
         assert not wide
         return
-    assert [(row["rule"], row["lrs"]) for row in wide] == [
-        (rule, [lr / 2, lr]) for rule, lr in rules.carried(narrow[-7:])
-    ]
-    assert wide == [row | settings[-1] | {"width": 1024, "lrs": row["lrs"]} for row in wide]
-    assert {len(row["accuracy"]) for row in wide} == {rules.WIDE_SEEDS}
+    before = narrow[-7:]
+    for width, (n_seeds, shares) in rules.WIDE.items():
+        rows = [row for row in wide if row["width"] == width]
+        wanted = [(rule, [share * lr for share in shares]) for rule, lr in rules.carried(before)]
+        assert [(row["rule"], row["lrs"]) for row in rows] == wanted
+        assert rows == [row | settings[-1] | {"width": width, "lrs": row["lrs"]} for row in rows]
+        assert {len(row["accuracy"]) for row in rows} == {n_seeds}
+        before = rows
+    assert {row["width"] for row in wide} == set(rules.WIDE)
 
 
 def test_the_script_still_makes_the_stored_numbers_of_the_digits(rules):
