@@ -45,6 +45,23 @@ class MatrixKernel:
         return np.trace(K) / len(K)
 
 
+def symmetric_columns(columns):
+    """Columns for the entries on and below the diagonal of a symmetric matrix, from those of all entries.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (n, d, d)
+        What an entry of any matrix is multiplied by.
+
+    Returns
+    -------
+    columns : ndarray, shape (n, d * (d + 1) / 2)
+        In the order of :func:`numpy.tril_indices`.
+    """
+    i, j = np.tril_indices(columns.shape[1])
+    return columns[:, i, j] + np.where(i == j, 0.0, columns[:, j, i])
+
+
 class MatrixFit:
     r"""Covariance and targets, by the Cholesky factor of the matrix.
 
@@ -61,8 +78,9 @@ class MatrixFit:
     def curvature(self, root):
         r"""Second derivative of :math:`y^\top C^{-1}y` along changes of the order parameter, in units of itself.
 
-        For :math:`U = \ell\ell^\top` and :math:`dU = \ell X\ell^\top` it is :math:`2\sum X_{mn}B_{mn,kl}X_{kl}` with
-        :math:`B_{mn,kl} = v^\top D_{mn}C^{-1}D_{kl}v` and the kernel's derivatives :math:`D_{mn}` in :math:`X_{mn}`.
+        For :math:`U = \ell\ell^\top` and :math:`dU = \ell X\ell^\top` it is :math:`2x^\top Bx` with the entries
+        :math:`x` of :math:`X` on and below the diagonal, :math:`B_{ab} = v^\top D_aC^{-1}D_bv`, and the kernel's
+        derivatives :math:`D_a` in them.
 
         Parameters
         ----------
@@ -71,7 +89,7 @@ class MatrixFit:
 
         Returns
         -------
-        B : ndarray, shape (d * d, d * d)
+        B : ndarray, shape (d * (d + 1) / 2, d * (d + 1) / 2)
         """
         half = solve_triangular(self._factor, self._kernel.slopes(root, self.weights), lower=True)
         return half.T @ half

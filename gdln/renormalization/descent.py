@@ -20,6 +20,9 @@ from gdln.renormalization.scale import lowest_minimum
 MM_STEPS = 2  # majorise-minimise steps before L-BFGS, from a cold start: they go far, but converge slowly
 MEMORY_PAIRS = 60  # curvature pairs L-BFGS keeps: vectors are short beside the factorisation they save
 RECENT_PAIRS = 8  # the same beside a metric, which knows most: pairs from far away would spoil it
+COLUMNS = (
+    3  # rows of the factor for a column of the curvature, at which it takes some third of the factor's time
+)
 CURVED = 1e-12  # cosine of a step and its change of slope; below, the pair is rounding and spoils the memory
 JITTER = 1e-10  # of the mean diagonal: far above the rounding that failed, far below noise that matters
 LONGEST = 2.0  # first step of a coordinate, in units of the entropy's curvature: diagonals grow exponentially
@@ -287,7 +290,8 @@ class Problem:
                 block = slice(first, first + len(i))
                 metric[block, block] += self.widths[l] * own @ own.T
             above = below
-        change = (above + above.transpose(0, 2, 1)).reshape(total, -1)
+        i, j = np.tril_indices(self.sizes[0])
+        change = above[:, i, j] + above[:, j, i]
         return (metric + 2 * change @ point.bent @ change.T) / self.scale_all
 
     def _relative_gradient(self, lams, data):
@@ -323,7 +327,8 @@ class Problem:
             fit = self.kernel.fit(U, self.y, self.jitter)
         if fit is None:
             return None, None
-        bent = fit.curvature(root) if root is not None and len(root) ** 2 <= self.kernel.order else None
+        wanted = root is not None and COLUMNS * len(root) * (len(root) + 1) / 2 <= self.kernel.order
+        bent = fit.curvature(root) if wanted else None
         return fit.data_term(), bent
 
     def _find_jitter(self, U):

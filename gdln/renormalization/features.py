@@ -41,6 +41,7 @@ from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from gdln import checks
+from gdln.renormalization.covariance import symmetric_columns
 from gdln.renormalization.kernels import _by_output, _evaluate, _Gated
 
 #: Samples whose features are formed at a time.
@@ -257,9 +258,10 @@ class _FeatureFit:
         """
         turn = solve_triangular(self._root, self._kernel.inwards(root), lower=True)
         a = turn.T @ self._coefficients
-        columns = (turn[:, None, :, None] * a.T[None, :, None, :]).reshape(len(self._factor), -1)
+        d = len(a)
+        columns = symmetric_columns((turn[:, None, :, None] * a.T[None, :, None, :]).reshape(-1, d, d))
         half = solve_triangular(self._factor, columns, lower=True)
-        return np.kron(turn.T @ turn, a @ a.T) - self._noise * half.T @ half
+        return columns.T @ columns - self._noise * half.T @ half
 
     def data_term(self):
         r""":math:`y^\top C^{-1}y + \log\det C`, the two positive parts of its gradient, and its rounding error.

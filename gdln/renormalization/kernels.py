@@ -15,7 +15,7 @@ from scipy.linalg import block_diag
 from scipy.linalg.lapack import dpotrf
 
 from gdln import checks
-from gdln.renormalization.covariance import MatrixKernel
+from gdln.renormalization.covariance import MatrixKernel, symmetric_columns
 
 MEMORY = 2**30  # bytes a kernel may need for its order parameters and features
 
@@ -252,9 +252,9 @@ class GatedKernel(_Gated, MatrixKernel):
         return A.T @ (self.K0 @ A)
 
     def slopes(self, root, v):
-        r"""Products with ``v`` of the kernel's derivatives in :math:`X`, :math:`U = \ell(I+X)\ell^\top`, in columns."""
+        r"""Products with ``v`` of the kernel's derivatives in a symmetric :math:`X`, :math:`U = \ell(I+X)\ell^\top`."""
         F = self.F @ root
-        return (F[:, :, None] * (self.K0 @ (F * v[:, None]))[:, None, :]).reshape(len(F), -1)
+        return symmetric_columns(F[:, :, None] * (self.K0 @ (F * v[:, None]))[:, None, :])
 
     def capacity(self):
         """Rank a kernel of these gates can reach: rank of the input kernel times rank of the features."""
@@ -322,8 +322,8 @@ class KernelStack(MatrixKernel):
         return (self.D @ v) @ v
 
     def slopes(self, root, v):
-        r"""Products with ``v`` of the kernel's derivatives in :math:`X`, :math:`U = \ell(I+X)\ell^\top`, in columns."""
-        return np.einsum("mk,nl,mnp->pkl", root, root, self.D @ v, optimize=True).reshape(len(v), -1)
+        r"""Products with ``v`` of the kernel's derivatives in a symmetric :math:`X`, :math:`U = \ell(I+X)\ell^\top`."""
+        return symmetric_columns(np.einsum("mk,nl,mnp->pkl", root, root, self.D @ v, optimize=True))
 
     def capacity(self):
         r"""Rank a kernel of this stack reaches at these samples.

@@ -260,7 +260,7 @@ def test_coordinates_hold_the_action_written_out_and_its_slope_for_gate_sets_of_
 
 
 @pytest.mark.parametrize("sizes", [(3,), (2, 3)])
-@pytest.mark.parametrize("n", [7, 81])
+@pytest.mark.parametrize("n", [17, 18, 62, 63])
 def test_the_metric_is_the_curvature_but_for_what_log_det_takes_away(sizes, n):
     kernel, y = mixed(sizes, n=n)
     widths = [5.0, 9.0][: len(sizes)]
@@ -268,7 +268,8 @@ def test_the_metric_is_the_curvature_but_for_what_log_det_takes_away(sizes, n):
     problem = descent.Problem(kernel, y, widths, 0.6, 0.2, solution._log_ratios)
     theta = problem.coordinates(solution.U)
     metric = problem.metric(problem.evaluate(theta))
-    if math.prod(sizes) ** 2 > n:  # its columns would cost more than the factor
+    d = math.prod(sizes)
+    if 3 * d * (d + 1) / 2 > n:  # its columns would cost more than the factor
         assert metric is None
         return
     moves = [theta + s * 1e-5 * e for e in np.eye(len(theta)) for s in (1, -1)]
@@ -281,9 +282,9 @@ def test_the_metric_is_the_curvature_but_for_what_log_det_takes_away(sizes, n):
     np.testing.assert_allclose(metric, metric.T, atol=1e-13)
     if len(sizes) == 1:
         np.testing.assert_allclose(metric - taken, exact, atol=1e-6 * np.abs(exact).max())
-    # with more layers the way their factors multiply adds a part that has either sign
+    # with more layers the way their factors multiply adds a part that has either sign; below 2 a full step goes down
     spread = np.linalg.eigvals(np.linalg.solve(metric, exact)).real
-    assert 0.2 < spread.min() and spread.max() < 1.6
+    assert 0 < spread.min() and spread.max() < 2
 
 
 @pytest.mark.parametrize("sizes", [(3,), (2, 3), (3, 2)])
