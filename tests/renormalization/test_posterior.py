@@ -193,7 +193,7 @@ def test_the_variance_of_a_linear_network_at_zero_temperature_is_the_meijer_one(
     conditional = 0.7 / 15 * (x_new**2).sum(axis=1) - (k * np.linalg.solve(K0, k.T).T).sum(axis=1)
     for widths in ([8], [8, 5]):
         scale = scalar.mean_scale_meijer(s, 12, widths, 0.7)
-        chains = posterior.collapsed(x, one, y, x_new, one_new, widths=widths, n_draws=1500, **numbers)
+        chains = posterior.collapsed(x, one, y, x_new, one_new, widths=widths, n_draws=1000, **numbers)
         np.testing.assert_allclose(chains.variance, scale * conditional, rtol=0.06)
         np.testing.assert_allclose(chains.mean, k @ np.linalg.solve(K0, y), atol=1e-9)
 
