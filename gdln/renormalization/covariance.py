@@ -56,7 +56,7 @@ def symmetric_columns(columns):
     Returns
     -------
     columns : ndarray, shape (n, d * (d + 1) / 2)
-        In the order of :func:`numpy.tril_indices`.
+        In the order of ``numpy.tril_indices``.
     """
     i, j = np.tril_indices(columns.shape[1])
     return columns[:, i, j] + np.where(i == j, 0.0, columns[:, j, i])
