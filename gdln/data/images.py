@@ -6,6 +6,7 @@ files fetched before, and for Fashion-MNIST where Debian's package ``dataset-fas
 """
 
 import contextlib
+import functools
 import gzip
 import itertools
 import math
@@ -143,8 +144,15 @@ def digits():
     >>> digits().X.shape
     (1797, 64)
     """
+    X, labels = _bundled()
+    return ImageSet(X.copy(), labels.copy(), (8, 8))
+
+
+@functools.cache  # a text file, which takes a hundred times as long to read as its numbers to copy
+def _bundled():
+    """Pixels and labels of scikit-learn's digits."""
     bunch = optional.load("sklearn.datasets", "the set of digits").load_digits()
-    return ImageSet(bunch.data / 16.0, bunch.target.astype(np.int64), (8, 8))
+    return bunch.data / 16.0, bunch.target.astype(np.int64)
 
 
 def centre(X):

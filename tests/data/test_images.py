@@ -340,6 +340,13 @@ def test_digits_split_into_disjoint_parts_with_pixels_between_zero_and_one(rng):
         base.split(10, 0)
 
 
+def test_digits_that_somebody_changed_are_those_of_nobody_else():
+    one, other = images.digits(), images.digits()
+    one.X[:], one.labels[:] = 0.5, 3
+    for untouched in (other, images.digits()):
+        assert untouched.X.max() == 1 and set(untouched.labels) == set(range(10))
+
+
 def test_whitened_digits_have_unit_covariance_on_every_varying_direction():
     X = images.digits().X
     Z = images.whiten(X)
