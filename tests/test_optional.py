@@ -20,6 +20,7 @@ BLOCKED = (
     "joblib",
     "mpmath",
     "pandas",
+    "platformdirs",
     "plotly",
     "pooch",
     "torch",
