@@ -23,7 +23,7 @@ SETTINGS = (
 )
 
 
-def trained(setting, seed, settings, split, n_epochs, record_every):
+def trained(setting, seed, settings, split, n_epochs, record_every, device):
     """Accuracies of one network along training. ``split(seed)`` gives train and test images."""
     torch.set_num_threads(1)
     start = time.process_time()
@@ -34,6 +34,7 @@ def trained(setting, seed, settings, split, n_epochs, record_every):
         generator=torch.Generator().manual_seed(seed),
         n_epochs=n_epochs,
         record_every=record_every,
+        device=device,
         **options,
     )
     return {
@@ -45,11 +46,11 @@ def trained(setting, seed, settings, split, n_epochs, record_every):
     }
 
 
-def table(name, settings, split, seeds, n_epochs, record_every, jobs):
-    """One row a setting: accuracies of every seed along training."""
+def table(name, settings, split, seeds, n_epochs, record_every, chosen):
+    """One row a setting: accuracies of every seed along training, by the workers and on the device that are chosen."""
     grid = {"setting": list(range(len(settings))), "seed": seeds}
     fixed = {"settings": settings, "split": split, "n_epochs": n_epochs, "record_every": record_every}
-    found = iter(runs(name, trained, grid, jobs, **fixed))
+    found = iter(runs(name, trained, grid, chosen.jobs, device=chosen.device, **fixed))
     rows = []
     for setting in settings:
         group = [next(found) for _ in seeds]
@@ -64,9 +65,10 @@ def split_digits(seed):
 
 
 def main(argv=None):
-    chosen = arguments(__doc__, argv, counts={"seeds": 5, "epochs": 100}, reduced={"seeds": 1, "epochs": 20})
+    counts, reduced = {"seeds": 5, "epochs": 100}, {"seeds": 1, "epochs": 20}
+    chosen = arguments(__doc__, argv, counts=counts, reduced=reduced, device=True)
     seeds = list(range(chosen.seeds))
-    rows = table("race_digits", SETTINGS, split_digits, seeds, chosen.epochs, 20, chosen.jobs)
+    rows = table("race_digits", SETTINGS, split_digits, seeds, chosen.epochs, 20, chosen)
     parameters = {**COMMON, "n_train": 1400, "momentum": 0.9, "epochs": chosen.epochs, "seeds": seeds}
     save("race_digits", chosen, parameters, {"settings": rows}, ("numpy", "scikit-learn", "torch"))
 

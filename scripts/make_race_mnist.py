@@ -65,11 +65,11 @@ def large_result(name, chosen):
     seeds = list(range(chosen.full_seeds))
     for varied, n_domains in product(("permuted", "rotated", "gain"), LRS):
         part, settings = f"{name}_{n_domains}_{varied}", large(n_domains, varied)
-        rows += table(part, settings, split, seeds, epochs, epochs, chosen.jobs)
+        rows += table(part, settings, split, seeds, epochs, epochs, chosen)
     # three eighths, where MNIST has all but closed its gap, three times as long
     three = [setting for inputs in ("permuted", "rotated") for setting in large(min(LRS), inputs)[2:3]]
-    longer = table(f"{name}_longer", three, split, seeds, 3 * epochs, epochs, chosen.jobs)
-    again = table(f"{name}_digits", digits(), split_digits, [0], chosen.digits_epochs, 30, chosen.jobs)
+    longer = table(f"{name}_longer", three, split, seeds, 3 * epochs, epochs, chosen)
+    again = table(f"{name}_digits", digits(), split_digits, [0], chosen.digits_epochs, 30, chosen)
     parameters = {"set": chosen.set, "n_train": n_train, "n_test": n_test, "epochs": epochs, "seeds": seeds}
     found = {"settings": rows, "longer": longer, "digits": again, "singular_values": strengths(parts[0])}
     return parameters, found
@@ -84,6 +84,7 @@ def main(argv=None):
         reduced={"seeds": 1, "epochs": 4, "full_epochs": 1, "images": 1000, "digits_epochs": 2},
         choices={"set": ("mnist", "fashion", "kmnist")},
         flags={"full": "train on the training images for MNIST too"},
+        device=True,
     )
     name, packages = f"race_{chosen.set}", ("numpy", "scikit-learn", "torch")
     common = {**COMMON, "lr": 0.1, "momentum": 0.9}
@@ -95,7 +96,7 @@ def main(argv=None):
         return
     seeds = list(range(chosen.seeds))
     n_train, n_test = (len(part) for part in split_test(0))
-    rows = table(name, SETTINGS, split_test, seeds, chosen.epochs, 4, chosen.jobs)
+    rows = table(name, SETTINGS, split_test, seeds, chosen.epochs, 4, chosen)
     parameters = common | {"epochs": chosen.epochs, "seeds": seeds, "n_train": n_train, "n_test": n_test}
     save(name, chosen, parameters, {"settings": rows}, packages)
 
