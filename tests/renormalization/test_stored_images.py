@@ -9,6 +9,7 @@ import pytest
 
 from gdln import results
 from gdln.data import images
+from tests.data.test_images import idx_bytes
 from tests.test_experiment import experiment  # noqa: F401
 
 
@@ -31,19 +32,14 @@ def by_row(table):
     return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
 
 
-def write_idx(path, array):
-    shape = np.array(array.shape, dtype=">u4").tobytes()
-    path.write_bytes(bytes([0, 0, 8, array.ndim]) + shape + array.astype(np.uint8).tobytes())
-
-
 @pytest.fixture
 def enlarged(tmp_path, monkeypatch):
     """The digits as a set of idx files, every pixel three by three."""
     digits, folder = images.digits(), tmp_path / "kmnist"
     pixels = np.kron(15 * 16 * digits.X.reshape(-1, 8, 8), np.ones((1, 3, 3)))
     folder.mkdir()
-    write_idx(folder / "t10k-images-idx3-ubyte", pixels)
-    write_idx(folder / "t10k-labels-idx1-ubyte", digits.labels)
+    (folder / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(pixels.astype(np.uint8)))
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(digits.labels.astype(np.uint8)))
     monkeypatch.setenv("GDLN_DATA", str(tmp_path))
 
 
