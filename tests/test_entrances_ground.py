@@ -112,7 +112,7 @@ def calls():
         images.one_hot: dict(labels=np.arange(5), n_classes=5, centred=True),
         images.read_idx: dict(source=folder / "idx.gz", most_bytes=100),
         images.read_cifar10: dict(source=folder / "batch.bin"),
-        images.load: dict(name="digits", split="train", folder=folder),
+        images.load: dict(name="digits", split="train", folder=folder, n_images=50),
         images.pixel_permutations: dict(n_domains=2, n_pixels=3, rng=rng),
         images.permuted_inputs: dict(images=FEW, orders=np.stack([np.arange(64), np.arange(64)[::-1]])),
         images.rotated_inputs: dict(images=FEW, n_domains=2, largest_angle=90.0),
@@ -182,7 +182,7 @@ RIGHT = {
     ),
     "images.read_idx": ("source = 'text': FileNotFoundError",),
     "images.read_cifar10": ("source = 'text': FileNotFoundError",),
-    "images.load": ("folder = None passed", "folder = 'text' passed"),
+    "images.load": ("folder = None passed", "folder = 'text' passed", "n_images = None passed"),
     "images.rotated_inputs": ("largest_angle = -1 passed",),
 }
 

@@ -332,7 +332,7 @@ def _cifar_size(n_bytes, source):
         )
 
 
-def load(name, split="train", folder=None):
+def load(name, split="train", folder=None, *, n_images=None):
     """Load an image set from local files; never downloads.
 
     Parameters
@@ -347,6 +347,8 @@ def load(name, split="train", folder=None):
         itself bears the set's name. Names with a dot (``t10k-images.idx3-ubyte``) and compressed files are found
         too. Unless given: the folder named by ``GDLN_DATA``, then what :func:`fetch` has stored, then for
         ``"fashion"`` the folder of Debian's package ``dataset-fashion-mnist``.
+    n_images : int, optional
+        How many of the first images to take; the others cost no memory as numbers. All unless given.
 
     Returns
     -------
@@ -358,15 +360,19 @@ def load(name, split="train", folder=None):
     FileNotFoundError
         If a file is missing; says where it was looked for and what to do.
     ValueError
-        If the name or split is unknown, or a file is damaged, not in its format, without images, or holds a label
-        above 9; names the file.
+        If the name or split is unknown, there are fewer images, or a file is damaged, not in its format, without
+        images, or holds a label above 9; names the file.
     """
     checks.choice("name", name, ("digits", *SOURCES))
+    if n_images is not None:
+        n_images = checks.count("n_images", n_images)
     checks.choice("split", split, ("train",) if name == "digits" else ("train", "test"))
     if folder is not None:
         folder = Path(checks.instance("folder", folder, (str, os.PathLike))).expanduser()
     if name == "digits":
-        return digits()
+        whole = digits()
+        checks.need(n_images is None or n_images <= len(whole), "n_images", f"at most {len(whole)}", n_images)
+        return whole if n_images is None else whole.subset(slice(n_images))
     if name == "cifar10":
         pairs = _cifar_batches(split, folder)
         pixels, labels = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
@@ -384,6 +390,8 @@ def load(name, split="train", folder=None):
                 raise ValueError(f"{file} needs numbers 0..{most}, got {array.min()}..{array.max()}")
         if len(labels) != len(pixels):
             raise ValueError(f"{files[0]} holds {len(pixels)} images, but {files[1]} {len(labels)} labels")
+    checks.need(n_images is None or n_images <= len(pixels), "n_images", f"at most {len(pixels)}", n_images)
+    pixels, labels = pixels[:n_images], labels[:n_images]
     return ImageSet(pixels.reshape(len(pixels), -1) / 255.0, labels.astype(np.int64), pixels.shape[1:])
 
 

@@ -52,6 +52,19 @@ def test_mnist_files_may_lie_directly_in_the_folder_but_sets_of_the_same_file_na
         images.load("fashion", "test", folder=tmp_path)
 
 
+def test_the_first_images_are_those_of_the_whole_set(tmp_path, rng):
+    write_idx_set(tmp_path / "mnist", rng)
+    whole, some = (images.load("mnist", "test", tmp_path, n_images=n) for n in (None, 3))
+    assert np.array_equal(some.X, whole.X[:3]) and np.array_equal(some.labels, whole.labels[:3])
+    assert (
+        len(images.load("digits", n_images=5)) == 5
+        and len(images.load("mnist", "test", tmp_path, n_images=7)) == 7
+    )
+    for source in (("mnist", "test", tmp_path), ("digits",)):
+        with pytest.raises(ValueError, match="n_images needs at most"):
+            images.load(*source, n_images=1798)
+
+
 @pytest.mark.parametrize("form", ["flat", "folder", "archive"])
 def test_cifar10_is_read_back_as_written_in_all_its_forms(tmp_path, rng, form):
     root = tmp_path / "cifar-10-batches-bin"
