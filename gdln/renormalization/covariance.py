@@ -7,7 +7,7 @@ the matrix of samples by samples; :mod:`gdln.renormalization.features` does with
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+from scipy.linalg.lapack import dlange, dpotrf, dpotri, dpotrs
 
 
 class MatrixKernel:
@@ -17,7 +17,7 @@ class MatrixKernel:
         """Covariance at an order parameter with the targets; None if it cannot be factorised."""
         K = self(U)
         K[np.diag_indices_from(K)] += noise
-        norm = np.linalg.norm(K)
+        norm = dlange("F", K.T)  # of numbers whose squares would overflow too
         factor, info = dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
         if info != 0 or not np.isfinite(factor[-1, -1]):
             return None
@@ -116,10 +116,6 @@ class MatrixFit:
     def inverse(self):
         """Inverse, shape (n_points, n_points)."""
         return cho_solve((self._factor, True), np.eye(len(self._factor)))
-
-    def inverse_trace(self):
-        """Trace of the inverse."""
-        return float((solve_triangular(self._factor, np.eye(len(self._factor)), lower=True) ** 2).sum())
 
     def explained(self):
         r""":math:`v^\top Kv` and :math:`\mathrm{tr}KC^{-1}`."""

@@ -37,8 +37,8 @@ both :math:`P` and :math:`D` are beyond memory, nothing here helps but fewer gat
 """
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg.lapack import dlange, dpotrf, dpotri, dpotrs
 
 from gdln import checks
 from gdln.renormalization.covariance import symmetric_columns
@@ -171,12 +171,9 @@ class FeatureKernel(_Gated):
         if noise == 0:
             return None
         root = np.linalg.cholesky(self._inner(U))
-        d, n = len(root), self._x.shape[1]
-        H = _by_output(self._gram, self.outputs)
-        H = (root.T @ H.reshape(d, -1)).reshape(-1, d, n)
-        H = np.matmul(root.T, H).reshape(self.n_features, self.n_features)
+        H = self.gram(root)
         H[np.diag_indices_from(H)] += noise
-        norm = np.linalg.norm(H)
+        norm = dlange("F", H.T)
         factor, info = dpotrf(H.T, lower=1, clean=1, overwrite_a=1)
         if info != 0 or not np.isfinite(factor[-1, -1]):
             return None
@@ -190,13 +187,12 @@ class FeatureKernel(_Gated):
     def spectrum(self, U, y):
         """Eigenvalues of the kernel and squared projections of the targets; all zeros of the kernel count as one."""
         root = np.linalg.cholesky(self._inner(U))
-        d, n = len(root), self._x.shape[1]
-        H = (root.T @ _by_output(self._gram, self.outputs).reshape(d, -1)).reshape(-1, d, n)
-        eigenvalues, basis = np.linalg.eigh(np.matmul(root.T, H).reshape(self.n_features, -1))
+        eigenvalues, basis = np.linalg.eigh(self.gram(root))
         positive = eigenvalues > self.n_points * np.finfo(float).eps * eigenvalues[-1]
         pulled = (root.T @ self.pull(y)).ravel()
         squares = np.zeros(self.n_points)
-        squares[: self.n_features][positive] = (basis[:, positive].T @ pulled) ** 2 / eigenvalues[positive]
+        shares = basis[:, positive].T @ pulled / np.sqrt(eigenvalues[positive])
+        squares[: self.n_features][positive] = shares**2
         squares[-1] = max(y @ y - squares.sum(), 0.0)
         return np.pad(np.where(positive, eigenvalues, 0.0), (0, self.n_points - self.n_features)), squares
 
@@ -207,6 +203,12 @@ class FeatureKernel(_Gated):
     def capacity(self):
         """Rank a kernel of these gates can reach: rank of the inputs times rank of the features."""
         return self.n_features
+
+    def gram(self, root):
+        r"""Gram matrix :math:`H` of the features at the factor ``root`` of the order parameter between them."""
+        d, n = len(root), self._x.shape[1]
+        H = (root.T @ _by_output(self._gram, self.outputs).reshape(d, -1)).reshape(-1, d, n)
+        return np.matmul(root.T, H).reshape(self.n_features, self.n_features)
 
     def push(self, u):
         """Products of all features of the samples with ``u``, of shape (d, n): one number a data point."""
@@ -266,9 +268,13 @@ class _FeatureFit:
     def data_term(self):
         r""":math:`y^\top C^{-1}y + \log\det C`, the two positive parts of its gradient, and its rounding error.
 
-        The inverse takes the place of the factor, so this is the last that is asked.
+        A change :math:`\delta` of the features moves the value by :math:`\mathrm{tr}(TI+H)^{-1}\delta H -
+        2v^\top\delta a`, as the sum of squares is at its least. With a relative error :math:`\epsilon` this is at most
+        :math:`\epsilon\lVert TI+H\rVert\mathrm{tr}(TI+H)^{-1} + 2\epsilon\lVert TI+H\rVert^{1/2}|v||a|`, far less at
+        low temperature than :math:`|v|^2` makes it. The inverse takes the place of the factor, so this is the last
+        that is asked.
         """
-        a, v = self._coefficients, self.weights
+        a = self._coefficients
         d, n = a.shape
         hidden = self._kernel.n_points - len(self._factor)
         log_det = hidden * np.log(self._noise) + 2 * np.log(np.diag(self._factor)).sum()
@@ -278,8 +284,8 @@ class _FeatureFit:
         partial += np.triu(partial, 1).T
         value = self._rest @ self._rest / self._noise + np.sum(a**2) + log_det
         plus, minus = (self._outwards(G) for G in (n * np.eye(d) - self._noise * partial, a @ a.T))
-        # one of the Gram matrix moves log det; the quadratic form that of the rows that make it
-        error = np.finfo(float).eps * self._norm * (np.trace(partial) + v @ v)
+        moved = 2 * np.sqrt(self._norm) * np.linalg.norm(a) * (np.linalg.norm(self._rest) / self._noise)
+        error = np.finfo(float).eps * (self._norm * np.trace(partial) + moved)
         return value, plus, minus, error
 
     def predict(self, rows):
@@ -287,16 +293,10 @@ class _FeatureFit:
         half = solve_triangular(self._factor, rows.T, lower=True)
         return rows @ self._coefficients.ravel(), (rows**2).sum(axis=1) - self._noise * (half**2).sum(axis=0)
 
-    def inverse_trace(self):
-        """Trace of the inverse."""
-        return (self._kernel.n_points - len(self._factor)) / self._noise + self._inner_trace()
-
     def explained(self):
         r""":math:`v^\top Kv` and :math:`\mathrm{tr}KC^{-1}`."""
-        return np.sum(self._coefficients**2), len(self._factor) - self._noise * self._inner_trace()
-
-    def _inner_trace(self):
-        return float((solve_triangular(self._factor, np.eye(len(self._factor)), lower=True) ** 2).sum())
+        H = self._kernel.gram(self._root)
+        return np.sum(self._coefficients**2), np.trace(cho_solve((self._factor, True), H))
 
     def _outwards(self, G):
         half = solve_triangular(self._root, G, lower=True, trans="T")

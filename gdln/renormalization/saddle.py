@@ -67,7 +67,8 @@ class SaddleSolution:
         logarithm of an order parameter: a number without units, the same in every basis of the gates.
     rounding : float
         Estimate of the rounding error of ``gradient``, :math:`\epsilon\lVert C\rVert(\mathrm{tr}\,C^{-1} +
-        |C^{-1}y|^2)/\min_lN_l`. It is large at low temperature beyond capacity.
+        |C^{-1}y|^2)/\min_lN_l`, of features the bound of their ``data_term``. It is large at low temperature beyond
+        capacity.
     evaluations : int
         Evaluations of the action with its gradient, one Cholesky factorisation each.
     history : ndarray
@@ -151,12 +152,12 @@ class SaddleSolution:
         Returns
         -------
         of_mean, posterior : float
-            :math:`\frac{T^2}{P}|C^{-1}y|^2` and the same plus :math:`T - \frac{T^2}{P}\mathrm{tr}\,C^{-1}`.
+            :math:`\frac{T^2}{P}|C^{-1}y|^2` and the same plus :math:`\frac TP\mathrm{tr}\,KC^{-1}`.
         """
         T, P = self.temperature, len(self.y)
-        weights = self._fit.weights
-        of_mean = T**2 * float(weights @ weights) / P
-        return of_mean, of_mean + T - T**2 * self._fit.inverse_trace() / P
+        rest = T * self._fit.weights  # the square of T alone may be out of range
+        of_mean = float(rest @ rest) / P
+        return of_mean, of_mean + float(T * self._fit.explained()[1]) / P
 
     def conserved(self):
         r"""Quantities that are equal at a stationary point.

@@ -145,13 +145,14 @@ def test_inputs_that_are_all_zero_leave_the_prior():
     )
 
 
-@pytest.mark.parametrize("scale", [1e-8, 1e8])
+@pytest.mark.parametrize("scale", [1e-150, 1e-8, 1e8, 1e150])
 def test_features_know_no_scale(scale):
     x, y = task()
     one, other = FeatureKernel(x, planes(3)), FeatureKernel(scale * x, planes(3)(x))
     a = rn.solve(one, y, widths=20, temperature=0.1)
     b = rn.solve(other, scale * y, widths=20, temperature=0.1 * scale**2)
     np.testing.assert_allclose(b.U[0], a.U[0], atol=1e-8)
+    assert b.converged and b.rounding == pytest.approx(a.rounding, rel=1e-3)
 
 
 def test_the_data_term_and_its_rounding_error_worked_by_hand():
@@ -164,10 +165,11 @@ def test_the_data_term_and_its_rounding_error_worked_by_hand():
     assert plus[0, 0] == pytest.approx(25 / 51, rel=1e-13)
     assert minus[0, 0] == pytest.approx((11 / 51) ** 2, rel=1e-13)
     weights = np.array([1, 2]) - 2 * 11 / 51 * np.array([3, 4])
-    assert error == pytest.approx(np.finfo(float).eps * 51 * (1 / 51 + weights @ weights), rel=1e-12)
+    # a change e of the feature moves y' C^-1 y by 2 v' e a with a = 2^(1/2) 11/51, and log det by 2 e' phi / 51
+    moved = 2 * np.sqrt(51) * np.linalg.norm(weights) * np.sqrt(2) * 11 / 51
+    assert error == pytest.approx(np.finfo(float).eps * (51 / 51 + moved), rel=1e-12)
     fit = kernel.fit(np.array([[2.0]]), problem.y, 1.0)
     np.testing.assert_allclose(fit.weights, weights, rtol=1e-13)
-    assert fit.inverse_trace() == pytest.approx(1 + 1 / 51, rel=1e-13)
     np.testing.assert_allclose(fit.explained(), [2 * (11 / 51) ** 2, 50 / 51], rtol=1e-13)
     eigenvalues, squares = kernel.spectrum(np.array([[2.0]]), problem.y)
     np.testing.assert_allclose(eigenvalues, [50, 0], rtol=1e-14)
@@ -189,6 +191,32 @@ def test_at_low_temperature_features_keep_digits_that_the_matrix_loses():
         for kernel in (matrix, features)
     }
     assert error[features] < 1e-13 < 1e-10 < error[matrix]
+
+
+@pytest.mark.parametrize("temperature", [1e8, 1e200])
+def test_hot_labels_leave_the_squares_of_the_targets_and_the_prior_as_training_error(temperature):
+    x, y = task()
+    for kernel in both(x, planes(3)):
+        found = rn.solve(kernel, y, widths=20, temperature=temperature).training_error()
+        prior = kernel.diagonal(np.eye(3), (x**2).mean(axis=1), planes(3)(x)).mean()
+        np.testing.assert_allclose(found, np.mean(y**2) + np.array([0, prior]), rtol=1e-6)
+
+
+def test_cold_labels_leave_what_no_network_can_fit_as_training_error():
+    x, y = task()
+    features = FeatureKernel(x, planes(3))
+    cool, cold = (rn.solve(features, y, widths=20, temperature=T).training_error() for T in (1e-9, 1e-300))
+    np.testing.assert_allclose(cold, cool, rtol=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_low_temperature_is_no_rounding_error_to_the_features(seed):
+    rng = np.random.default_rng(seed)
+    x, g = rng.standard_normal((30, 4)), rng.standard_normal((30, 3))
+    y = 20 * np.tanh(3 * x[:, 0]) * g[:, 0] + 0.1 * rng.standard_normal(30)
+    a, b = (rn.solve(FeatureKernel(x, g), y, widths=20, temperature=T) for T in (1e-6, 1e-7))
+    assert a.gradient < 1e-9 and b.gradient < 1e-9
+    np.testing.assert_allclose(b.U[0], a.U[0], rtol=1e-3)  # the limit of low temperature is near
 
 
 def test_no_matrix_of_samples_by_samples_is_ever_there():
