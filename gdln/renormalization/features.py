@@ -30,10 +30,11 @@ with the trace over the index of the inputs. A new point with features :math:`\v
 :math:`\varphi^\top a`, and of its variance :math:`T\varphi^\top(TI+H)^{-1}\varphi` is left, besides what no sample
 reaches.
 
-A pass over the samples makes :math:`Z^\top Z`, :math:`PD^2` multiplications by tiles of rows; an evaluation takes
-:math:`D^3`, whatever :math:`P`, and the memory is some matrices of :math:`8D^2` bytes. It is the way where
-:math:`P > D`; below, :class:`~gdln.renormalization.kernels.GatedKernel` is smaller, and solves :math:`T = 0` too. Where
-both :math:`P` and :math:`D` are beyond memory, nothing here helps but fewer gates or inputs.
+A pass over the samples makes :math:`Z^\top Z`, :math:`PD^2` multiplications by tiles of rows. An evaluation takes
+:math:`D^3`, and some :math:`PD` for the residual of every sample; the memory is some matrices of :math:`8D^2` bytes,
+the inputs and the gates. It is the way where :math:`P > D`; below,
+:class:`~gdln.renormalization.kernels.GatedKernel` is smaller, and solves :math:`T = 0` too. Where both :math:`P` and
+:math:`D` are beyond memory, nothing here helps but fewer gates or inputs.
 """
 
 import numpy as np
@@ -87,7 +88,8 @@ class FeatureKernel(_Gated):
 
     Notes
     -----
-    Features that the samples do not span are left out: a kernel of rank :math:`D` has :math:`D` features. Where
+    Directions of the inputs, and of the products of gates, that no sample has are left out. Where the products of
+    both depend on each other, as when gates are inputs, :math:`D` is above the rank of the kernel, and harmless. Where
     :func:`~gdln.renormalization.saddle.solve` is asked for :math:`T = 0` it refuses, as more data points than the
     capacity make a singular kernel.
 
