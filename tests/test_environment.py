@@ -143,6 +143,8 @@ class Project:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # a job in the background may have been told to ignore it, and what it starts with it
+            preexec_fn=None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *options):
