@@ -1,16 +1,19 @@
 r"""The kernel of a gated network by its features, for more samples than a matrix of samples by samples has room for.
 
-The kernel :math:`K(x,x') = M^{-L}\,g(x)^{\otimes L\top}U\,g(x')^{\otimes L}\,\frac{\sigma^2}{N_0}x^\top x'` is an
-inner product: with the features :math:`z(x) = f(x)\otimes\tilde x` of path features :math:`f = M^{-L/2}g^{\otimes L}`
-and scaled inputs :math:`\tilde x = \sigma x/\sqrt{N_0}`, as rows of :math:`Z`,
+A network of :math:`L` gated layers with :math:`M` gates :math:`g` and :math:`N_0` inputs has the kernel
+:math:`K(x,x') = M^{-L}\,g(x)^{\otimes L\top}U\,g(x')^{\otimes L}\,\frac{\sigma^2}{N_0}x^\top x'`, with the order
+parameter :math:`U` and the prior variance :math:`\sigma^2`. It is an inner product: with the features
+:math:`z(x) = f(x)\otimes\tilde x` of path features :math:`f = M^{-L/2}g^{\otimes L}` and scaled inputs
+:math:`\tilde x = \sigma x/\sqrt{N_0}`, as rows of :math:`Z` for the :math:`P` samples,
 
 .. math:: K = Z(U\otimes I)Z^\top = \Phi\Phi^\top,\qquad \Phi = Z(\ell\otimes I),\quad U = \ell\ell^\top.
 
-There are :math:`D` of them, the capacity: the rank of the gates times that of the inputs, at most :math:`M^LN_0`. With
-the Gram matrix of features :math:`H = \Phi^\top\Phi = (\ell\otimes I)^\top Z^\top Z(\ell\otimes I)`, of :math:`D`
-rows, two identities give all that is asked of :math:`C = TI + K`, exactly. Sylvester's determinant identity (the
-products of two matrices in either order have the same eigenvalues but for zeros) and Woodbury's identity (the inverse
-of a matrix after a change of low rank) say
+There are :math:`D` features, as many as the capacity: the rank of the gates' products times that of the inputs, at
+most :math:`M^LN_0`. Let :math:`T` be the variance of the noise and :math:`C = TI + K` the covariance of the targets
+:math:`y`. All that the theory asks of :math:`C` follows exactly from the Gram matrix of features
+:math:`H = \Phi^\top\Phi = (\ell\otimes I)^\top Z^\top Z(\ell\otimes I)`, of :math:`D` rows, by two identities:
+Sylvester's (the products of two matrices in either order have the same eigenvalues but for zeros) and Woodbury's (the
+inverse of a matrix after a change of low rank). They say
 
 .. math:: \log\det C &= (P-D)\log T + \log\det(TI + H),\\
           C^{-1} &= T^{-1}\big(I - \Phi(TI+H)^{-1}\Phi^\top\big).
@@ -18,23 +21,24 @@ of a matrix after a change of low rank) say
 So :math:`a = (TI+H)^{-1}\Phi^\top y` are the coefficients of ridge regression on the features, its residual
 :math:`r = y - \Phi a` is :math:`TC^{-1}y`, and
 
-.. math:: y^\top C^{-1}y = \lvert r\rvert^2/T + \lvert a\rvert^2,
+.. math:: y^\top C^{-1}y = \lvert r\rvert^2/T + \lvert a\rvert^2.
 
-the least value of a sum of squares: an error of :math:`a` enters it squared, and nothing cancels. From
-:math:`\Phi^\top C^{-1}\Phi = I - T(TI+H)^{-1}` and :math:`\Phi^\top C^{-1}y = a` the gradients in :math:`U` are
+This is the least value of a sum of squares. So an error of :math:`a` enters it squared, and as both terms are
+positive nothing cancels. From :math:`\Phi^\top C^{-1}\Phi = I - T(TI+H)^{-1}` and :math:`\Phi^\top C^{-1}y = a` the
+gradients in :math:`U` are
 
 .. math:: \nabla_U\log\det C &= \ell^{-\top}\,\mathrm{Tr}_{N_0}\big[I - T(TI+H)^{-1}\big]\,\ell^{-1},\\
           \nabla_U\,y^\top C^{-1}y &= -\ell^{-\top}\,\mathrm{Tr}_{N_0}\big[aa^\top\big]\,\ell^{-1},
 
 with the trace over the index of the inputs. A new point with features :math:`\varphi` has the mean
-:math:`\varphi^\top a`, and of its variance :math:`T\varphi^\top(TI+H)^{-1}\varphi` is left, besides what no sample
-reaches.
+:math:`\varphi^\top a` and the variance :math:`T\varphi^\top(TI+H)^{-1}\varphi`; where the point has a
+part that no sample reaches, the prior variance of that part, given the rest, is added.
 
-A pass over the samples makes :math:`Z^\top Z`, :math:`PD^2` multiplications by tiles of rows. An evaluation takes
-:math:`D^3`, and some :math:`PD` for the residual of every sample; the memory is some matrices of :math:`8D^2` bytes,
-the inputs and the gates. It is the way where :math:`P > D`; below,
-:class:`~gdln.renormalization.kernels.GatedKernel` is smaller, and solves :math:`T = 0` too. Where both :math:`P` and
-:math:`D` are beyond memory, nothing here helps but fewer gates or inputs.
+A pass over the samples makes :math:`Z^\top Z` once, with :math:`PD^2` multiplications, by tiles of rows. An
+evaluation takes of the order of :math:`D^3` multiplications, and a few times :math:`PD` for the residual of every
+sample. The memory is a few matrices of :math:`8D^2` bytes, the inputs and the gates. This is the way where
+:math:`P > D`. Elsewhere :class:`~gdln.renormalization.kernels.GatedKernel` has the smaller matrix, and it solves
+:math:`T = 0` too. Where both :math:`P` and :math:`D` are beyond memory, nothing here helps but fewer gates or inputs.
 """
 
 import numpy as np
