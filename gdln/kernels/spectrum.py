@@ -106,7 +106,7 @@ def root(C, tolerance=None):
     """
     n = len(C)
     if tolerance is None:
-        tolerance = 16 * resolution(n) * max(np.diag(C).max(initial=0), 0)
+        tolerance = 16 * resolution(n) * np.diag(C).max(initial=0)
     if not np.diag(C).max(initial=0) > tolerance:
         return Root(np.zeros((n, 0)), np.zeros(0, dtype=int))
     packed, order, rank, _ = dpstrf(C, tol=tolerance, lower=1)

@@ -160,6 +160,7 @@ def test_pre_activations_move_by_order_one_only_in_mean_field_scaling():
     [
         ({"gram": np.eye(3)}, "shape"),
         ({"times": [1.0, 0.5]}, "increase"),
+        ({"times": [0.5, 0.5]}, "increase"),
         ({"method": "Euler"}, "method"),
         ({"scaling": "standard"}, "scaling"),
         ({"activation": "gelu"}, "activation"),

@@ -154,6 +154,22 @@ def test_kernels_of_two_processes_are_refused(rng):
         function_space.gradient_flow(indefinite, test, Y, 1.0)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_what_a_variance_may_lose_is_a_millionth_of_the_terms_it_is_a_difference_of(unit):
+    kernels, target = Kernels(*np.full((2, 1, 1), unit)), np.ones(1)
+
+    def flow(prior):
+        return function_space.gradient_flow(kernels, kernels, target, np.inf, test_nngp=[prior])
+
+    def read_out(prior):
+        return function_space.posterior(kernels, kernels, target, test_nngp=[prior])
+
+    for solve, terms in ((flow, 4), (read_out, 2)):  # prior - 2 seen + spread, and prior - seen
+        assert solve(unit * (1 - 0.9e-6 * terms)).variance == 0
+        with pytest.raises(ValueError, match="of one process, got a variance of -"):
+            solve(unit * (1 - 1.1e-6 * terms))
+
+
 def test_losses_and_slopes_of_one_sample_are_those_worked_out_by_hand():
     loss = function_space.loss_and_gradient
     # squared: F - 2 Y = (1, 1, -2) over one sample

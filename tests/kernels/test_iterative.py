@@ -71,6 +71,40 @@ def test_more_samples_in_the_preconditioner_mean_fewer_products():
     assert products[2] <= 8  # the preconditioner is the kernel itself
 
 
+@pytest.mark.parametrize("store", [True, False])
+def test_the_work_does_not_depend_on_the_unit_of_the_targets(store):
+    X, y = problem()
+
+    def work(y, tolerance=1e-8):
+        found = solve_iteratively(
+            nngp, X, y, 0.1, rng=np.random.default_rng(0), rank=30, store=store, tolerance=tolerance
+        )
+        return found.corrections, found.products, found.residual
+
+    once = work(y)
+    assert work(2.0**-20 * y) == work(2.0**20 * y) == once
+    assert once[0] == 1 or store  # products in double precision need no second correction
+    assert work(0 * y) == (0, 0, 0)
+    if store:  # what is reached exactly is reached
+        assert work(y, tolerance=once[2]) == once
+
+
+def test_the_kernels_made_and_the_products_taken_are_counted():
+    X, y = problem(50)
+    made = []
+
+    def counted(A, B):
+        made.append((len(A), len(B)))
+        return nngp(A, B)
+
+    kept = solve_iteratively(counted, X, y, 0.1, rng=np.random.default_rng(0), rank=7)
+    whole = made.count((50, 50))
+    assert whole == 1 + kept.corrections and kept.products > kept.corrections > 1
+    made.clear()
+    found = solve_iteratively(counted, X, y, 0.1, rng=np.random.default_rng(0), rank=7, store=False)
+    assert made.count((50, 50)) == found.corrections + found.products
+
+
 def test_repeated_samples_and_a_zero_kernel_are_no_trouble():
     X = np.repeat(problem(10)[0], 4, axis=0)
     y = np.arange(40.0)

@@ -63,6 +63,21 @@ def test_a_tolerance_is_a_variance():
     assert [spectrum.root(C, tolerance).rank for tolerance in (1e-7, 1e-5, 1e-2, 2.0)] == [3, 2, 1, 0]
 
 
+@pytest.mark.parametrize("unit", [1e-20, 1.0, 1e20])
+def test_a_covariance_of_any_unit_has_its_rank(unit):
+    assert spectrum.root(unit * np.diag([1.0, 1e-3, 0.0])).rank == 2
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("n", [2, 50])
+def test_an_eigenvalue_may_be_negative_by_rounding_that_grows_with_the_side_of_the_kernel(n, unit):
+    spectra = (unit * np.r_[np.ones(n - 1), -part * 1e-8 * n] for part in (0.9, 1.1))
+    allowed, refused = map(np.diag, spectra)
+    assert spectrum.eigenvalues_and_vectors("kernel", allowed)[0][0] == 0
+    with pytest.raises(ValueError, match="kernel needs eigenvalues of at least zero"):
+        spectrum.eigenvalues_and_vectors("kernel", refused)
+
+
 def test_a_negative_eigenvalue_is_no_rounding():
     with pytest.raises(ValueError, match="kernel needs eigenvalues of at least zero, got -1"):
         spectrum.eigenvalues_and_vectors("kernel", np.array([[1.0, 2.0], [2.0, 1.0]]))

@@ -113,6 +113,8 @@ def test_a_tree_follows_all_weights_trained_on_gated_data():
         (([[0, 2]], [[0]], S, D), r"^inputs needs levels that join every one of 1 edges, got \[0, 2\]"),
         (([[0, 0], [0, 0]], [[0]], S, D), "^inputs needs levels that join every one of 2"),
         (([[0]], [[1]], S, D), "^outputs needs levels that join"),
+        (([], [[0]], S, D), "^inputs needs at least one level, got"),
+        (([[0]], [], S, D), "^outputs needs at least one level, got"),
         (([[0]], [[0]], S, D, 0), "n_trunk needs a whole number of at least 1, got 0"),
     ],
 )
