@@ -15,6 +15,7 @@ from gdln.renormalization import (
     langevin,
     mixing,
     patches,
+    paths,
     posterior,
     saddle,
     scalar,
@@ -23,13 +24,14 @@ from gdln.renormalization import (
 from tests import test_entrances as walk
 
 MODULES = (
-    gates, kernels, features, patches, scalar, scale, saddle, posterior, generalisation, langevin, mixing, chains,
-    estimator,
+    gates, paths, kernels, features, patches, scalar, scale, saddle, posterior, generalisation, langevin, mixing,
+    chains, estimator,
 )  # fmt: skip
-#: Records, which keep what they are given; the estimator, which looks at what it is given when it is fitted.
+#: Records, which keep what they are given; the estimator, which looks at what it is given when it is fitted; what
+#: kernels, which are walked, are made with.
 APART = {
     "LinearSolution", "Errors", "Prediction", "SaddleSolution", "LangevinRun", "SamplingWarning", "Diagnostics",
-    "Health", "Chains", "SampledErrors", "GatedNetworkRegressor",
+    "Health", "Chains", "SampledErrors", "GatedNetworkRegressor", "Gated", "check_memory",
 }  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def calls():
         kernels.KernelStack: dict(D=np.stack([np.stack([K0, 0 * K0]), np.stack([0 * K0, K0])]), dims=[2]),
         kernels.capacity: dict(n_inputs=3, n_gates=2, depth=1, binary=False),
         kernels.input_kernel: dict(X=X, X_new=X_new, sigma2=1.0),
-        kernels.path_features: dict(gates=[G]),
+        paths.path_features: dict(gates=[G]),
         patches.PatchKernel: dict(patches=cut, sigma2=1.0, activation="linear"),
         patches.cut: dict(images=images, size=2, stride=1),
         patches.diagonals: dict(patches=cut, sigma2=1.0, activation="linear"),
@@ -181,7 +183,7 @@ RIGHT = {
     "kernels.GatedKernel": ("gates = [array",),  # more layers
     "kernels.KernelStack": ("dims = None",),
     "kernels.input_kernel": ("X_new = None",),
-    "kernels.path_features": ("gates = [array",),  # more layers
+    "paths.path_features": ("gates = [array",),  # more layers
     "patches.cut": ("stride = None",),
     "patches.kernels": ("patches_new = None",),
     "posterior.collapsed": ("widths = [4, 4, 4]: said gates",),

@@ -47,13 +47,13 @@ from scipy.linalg.lapack import dlange, dpotrf, dpotri, dpotrs
 
 from gdln import checks
 from gdln.renormalization.covariance import symmetric_columns
-from gdln.renormalization.kernels import _by_output, _evaluate, _Gated
+from gdln.renormalization.paths import Gated
 
 #: Samples whose features are formed at a time.
 TILE = 1024
 
 
-class FeatureKernel(_Gated):
+class FeatureKernel(Gated):
     r"""A gated network's kernel as inner product of features, for more samples than features.
 
     It takes the place of a :class:`~gdln.renormalization.kernels.GatedKernel` in
@@ -110,13 +110,13 @@ class FeatureKernel(_Gated):
         self.sigma2 = float(checks.positive("sigma2", sigma2))
         depth, outputs = checks.count("depth", depth), checks.count("outputs", outputs)
         tile = checks.count("tile", tile)
-        F = self._set_gates(len(X), _evaluate(gates, X), depth, outputs)
+        F = self._set_gates(len(X), self._at_points(gates, X), depth, outputs)
         each = gates if isinstance(gates, list | tuple) else [gates]
         self._families = gates if all(map(callable, each)) else None
         scale = np.sqrt(self.sigma2 / X.shape[1])
         self._x, x = _spanned(X * scale)
         self._f, f = _spanned(F)
-        self._to_inputs, self._to_gates = scale * x, _by_output(f, outputs)
+        self._to_inputs, self._to_gates = scale * x, self._by_output(f)
         number = self._f.shape[1] * self._x.shape[1]
         what = (
             f"more samples than the {number} features of its gates and inputs; for fewer take a GatedKernel"
@@ -213,7 +213,7 @@ class FeatureKernel(_Gated):
     def gram(self, root):
         r"""Gram matrix :math:`H` of the features at the factor ``root`` of the order parameter between them."""
         d, n = len(root), self._x.shape[1]
-        H = (root.T @ _by_output(self._gram, self.outputs).reshape(d, -1)).reshape(-1, d, n)
+        H = (root.T @ self._by_output(self._gram).reshape(d, -1)).reshape(-1, d, n)
         return np.matmul(root.T, H).reshape(self.n_features, self.n_features)
 
     def push(self, u):

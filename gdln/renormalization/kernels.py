@@ -8,16 +8,13 @@ more samples than the gates and inputs have features, no matrix of samples by sa
 """
 
 import math
-from functools import reduce
 
 import numpy as np
-from scipy.linalg import block_diag
 from scipy.linalg.lapack import dpotrf
 
 from gdln import checks
 from gdln.renormalization.covariance import MatrixKernel, symmetric_columns
-
-MEMORY = 2**30  # bytes a kernel may need for its order parameters and features
+from gdln.renormalization.paths import Gated, check_memory
 
 
 def input_kernel(X, X_new=None, sigma2=1.0):
@@ -51,79 +48,7 @@ def input_kernel(X, X_new=None, sigma2=1.0):
     return sigma2 / X.shape[1] * (X_new @ X.T)
 
 
-def path_features(gates):
-    r"""Kronecker products of the gates of all layers, scaled: :math:`\bigotimes_l g^{(l)}(x)/\sqrt{M_l}`.
-
-    Parameters
-    ----------
-    gates : sequence of array_like, shapes (n_samples, M_l)
-        One gate set a gated layer, the readout's first.
-
-    Returns
-    -------
-    F : ndarray, shape (n_samples, prod M_l)
-        The readout's gate is the slowest index.
-
-    Examples
-    --------
-    >>> path_features([[[1.0, 2.0]], [[3.0]]]) * np.sqrt(2)
-    array([[3., 6.]])
-    """
-    checks.need(isinstance(gates, list | tuple) or np.ndim(gates) > 0, "gates", "a list of gate sets", gates)
-    gates = [checks.array("gates", G, ndim=2) for G in gates]
-    shapes = [G.shape for G in gates]
-    fit = len(shapes) > 0 and all(len(s) == 2 and s[0] == shapes[0][0] and s[1] > 0 for s in shapes)
-    checks.need(fit, "gates", "gate sets of shapes (n_samples, n_gates), at least one", shapes)
-    scaled = [G / math.sqrt(G.shape[1]) for G in gates]
-    return reduce(lambda a, b: (a[:, :, None] * b[:, None, :]).reshape(len(a), -1), scaled)
-
-
-class _Gated:
-    """What kernels of gated networks share: their gates, at the samples and at new points."""
-
-    _families = None
-
-    def _set_gates(self, n_samples, gates, depth, outputs):
-        """Keep the numbers of gates and outputs; return the path features at the samples, of one output."""
-        gates = [
-            checks.array("gates", G, shape=(n_samples, "n_gates"))
-            for G in (gates if _several(gates) else [gates] * depth)
-        ]
-        self.outputs, self.gate_numbers = outputs, tuple(G.shape[1] for G in gates)
-        self.dims = (outputs * self.gate_numbers[0], *self.gate_numbers[1:])
-        _check_memory(self.dims, n_samples * outputs)
-        return path_features(gates)
-
-    def _new_gates(self, X_new, gates):
-        """Gates of new points, given or from the families that are known."""
-        if gates is None:
-            families = self._families if isinstance(self._families, list | tuple) else [self._families]
-            known = all(map(callable, families))
-            checks.need(known, "gates", "those of the new points, as the kernel has no family of gates", None)
-            gates = self._families
-        gates = _evaluate(gates, X_new)
-        rows = [len(checks.array("gates", G, ndim=2)) for G in (gates if _several(gates) else [gates])]
-        what = f"one row for each of {len(X_new)} new points"
-        checks.need(set(rows) == {len(X_new)}, "gates", what, rows)
-        return gates
-
-    def _new_features(self, gates):
-        """Path features of new points, output by output."""
-        gates = list(gates) if _several(gates) else [gates] * len(self.dims)
-        gates = [checks.array("gates", G, empty=True) for G in gates]
-        numbers = tuple(G.shape[-1] if G.ndim == 2 else G.shape for G in gates)
-        checks.need(numbers == self.gate_numbers, "gates", f"gate sets of sizes {self.gate_numbers}", numbers)
-        return _by_output(path_features(gates), self.outputs)
-
-    def diagonal(self, U, K0_diagonal, gates):
-        """Kernel of every new point with itself, from its input kernel and its gates."""
-        F = self._new_features(gates)
-        shape = (len(F) // self.outputs,)
-        K0_diagonal = checks.array("diagonal", K0_diagonal, shape=shape, least=0, empty=True)
-        return ((F @ U) * F).sum(axis=1) * np.tile(K0_diagonal, self.outputs)
-
-
-class GatedKernel(_Gated, MatrixKernel):
+class GatedKernel(Gated, MatrixKernel):
     r"""The factorised kernels :math:`D_{mn} = M^{-L} F_m F_n^\top\circ K_0` of a gated network.
 
     Parameters
@@ -160,7 +85,7 @@ class GatedKernel(_Gated, MatrixKernel):
         K0 = _check_kernel(K0)
         F = self._set_gates(len(K0), gates, depth, outputs)
         self.K0 = np.tile(K0, (outputs, outputs))
-        self.F = _by_output(F, outputs)
+        self.F = self._by_output(F)
 
     @classmethod
     def from_inputs(cls, X, gates, *, sigma2=1.0, depth=1, outputs=1):
@@ -195,7 +120,7 @@ class GatedKernel(_Gated, MatrixKernel):
         array([[3.]])
         """
         X = checks.array("X", X, ndim=2, copy=True)
-        kernel = cls(input_kernel(X, sigma2=sigma2), _evaluate(gates, X), depth=depth, outputs=outputs)
+        kernel = cls(input_kernel(X, sigma2=sigma2), cls._at_points(gates, X), depth=depth, outputs=outputs)
         kernel.X, kernel.sigma2, kernel._families = X, float(sigma2), gates
         return kernel
 
@@ -287,7 +212,7 @@ class KernelStack(MatrixKernel):
             (d,) if dims is None else tuple(checks.array("dims", dims, ndim=1, dtype=int, least=1).tolist())
         )
         checks.need(math.prod(self.dims) == d, "dims", f"sizes whose product is {d}", self.dims)
-        _check_memory(self.dims, n)
+        check_memory(self.dims, n)
         _check_kernel(D.transpose(0, 2, 1, 3).reshape(d * n, d * n), "D, as one matrix,")
         self.D = D
 
@@ -363,25 +288,6 @@ def capacity(n_inputs, n_gates, depth=1, binary=False):
     return n_inputs * math.comb(n_gates + depth - 1, depth)
 
 
-def _by_output(F, outputs):
-    """Features, or a matrix between them, of several outputs, from those of one: a block for each."""
-    return block_diag(*[F] * outputs)
-
-
-def _several(gates):
-    """Whether these are gate sets, one a layer."""
-    return isinstance(gates, list | tuple) and len(gates) > 0 and np.ndim(gates[0]) == 2
-
-
-def _evaluate(gates, X):
-    """Gate values of families at points; values pass as they are."""
-    if callable(gates):
-        return gates(X)
-    if isinstance(gates, list | tuple) and any(map(callable, gates)):
-        return [g(X) if callable(g) else g for g in gates]
-    return gates
-
-
 def _check_kernel(K, name="K0"):
     """A symmetric, positive semidefinite matrix of floats, or the reason why it is none."""
     K = checks.symmetric(name, K, rtol=1e-10)
@@ -393,14 +299,3 @@ def _check_kernel(K, name="K0"):
         lowest = np.linalg.eigvalsh(K)[0]
         raise ValueError(f"{name} needs eigenvalues of at least zero, got {lowest:.3g}")
     return K
-
-
-def _check_memory(dims, n_points):
-    """Refuse order parameters whose size, the product of all gate numbers, does not fit."""
-    d = math.prod(dims)
-    need = 8 * d * (10 * d + 3 * n_points)
-    if need > MEMORY:
-        raise ValueError(
-            f"the order parameter of gate numbers {dims} is {d} x {d} and needs about {need / 2**30:.3g} GiB with "
-            f"its work space, more than {MEMORY / 2**30:.3g} GiB: use fewer gates or less depth (its size is M^L)"
-        )

@@ -77,9 +77,6 @@ def test_bad_kernels_are_refused_with_the_reason():
     for inputs, more in ((X[0], {}), (X, {"X_new": np.ones((2, 3))}), (X * np.nan, {}), (X, {"sigma2": -1})):
         with pytest.raises(ValueError, match=r"^\w+ needs"):
             input_kernel(inputs, **more)
-    for gate_sets in ([], [np.ones(3)], [np.ones((3, 2)), np.ones((2, 2))], [np.ones((3, 0))]):
-        with pytest.raises(ValueError, match="gates needs"):
-            rn.path_features(gate_sets)
     with pytest.raises(ValueError, match="target needs shape"):
         rn.solve(worked(1), Y, **WORKED).predict_from(*NEW).errors(np.ones(5))
 
@@ -93,18 +90,6 @@ def test_a_kernel_may_miss_positivity_by_the_rounding_of_its_entries():
             else:
                 with pytest.raises(ValueError, match="K0 needs eigenvalues of at least zero, got -"):
                     GatedKernel(K0, G)
-
-
-def test_order_parameters_may_need_a_gigabyte_and_no_more():
-    # 8 d (10 d + 3 n) bytes with n = 100 samples: d = 3648 is the largest below 2^30
-    GatedKernel(np.eye(100), np.ones((100, 3648)))
-    with pytest.raises(ValueError, match="3649 x 3649 and needs about 1 GiB"):
-        GatedKernel(np.eye(100), np.ones((100, 3649)))
-
-
-def test_a_list_without_gates_is_no_set_of_gates():
-    with pytest.raises(ValueError, match="gates needs"):
-        GatedKernel(input_kernel(X), [])
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
