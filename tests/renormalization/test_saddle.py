@@ -242,3 +242,31 @@ def test_what_a_kernel_knows_cannot_be_contradicted_and_what_it_does_not_is_aske
 def test_the_action_is_refused_at_what_is_no_order_parameter(U):
     with pytest.raises(ValueError, match="U needs .*order parameters"):
         rn.action(worked(1), Y, U, **WORKED)
+
+
+@pytest.mark.parametrize(("depth", "outputs"), [(1, 1), (2, 1), (1, 2)])
+def test_the_first_layers_kernel_is_the_slope_of_the_action_in_the_input_kernel(depth, outputs):
+    rng = np.random.default_rng(3)
+    x, g, y = rng.standard_normal((5, 8)), rng.standard_normal((5, 2)), rng.standard_normal((5, outputs))
+    y, K0, options = y[:, 0] if outputs == 1 else y, input_kernel(x), {"widths": 3.0, "temperature": 0.4}
+    solution = rn.solve(GatedKernel(K0, g, depth=depth, outputs=outputs), y, **options)
+    # units are drawn from N(0, K0), so that log Z(K0) has the slope K0^-1 (mean h h' - K0) K0^-1 N / 2
+    slope, small = np.zeros((5, 5)), 1e-5
+    for p, q in np.ndindex(5, 5):
+        change = np.zeros((5, 5))
+        change[p, q] += small / 2
+        change[q, p] += small / 2
+        up, down = (
+            rn.action(GatedKernel(K0 + c, g, depth=depth, outputs=outputs), y, solution.U, **options)[0]
+            for c in (change, -change)
+        )
+        slope[p, q] = (up - down) / (2 * small)
+    found = solution.first_layer_kernel()
+    np.testing.assert_allclose(found, K0 - K0 @ slope @ K0 / 3, atol=1e-8)
+    assert np.abs(found - K0).max() > 0.01
+    # other points: here two of the samples in another order, and an input of zero
+    few = np.vstack([K0[[3, 0]], np.zeros(5)])
+    among = np.pad(K0[np.ix_([3, 0], [3, 0])], (0, 1))
+    there = solution.first_layer_kernel(few, among)
+    np.testing.assert_allclose(there[:2, :2], found[np.ix_([3, 0], [3, 0])], rtol=1e-12)
+    np.testing.assert_array_equal(there[2], 0)
