@@ -40,7 +40,9 @@ def load(name, folder=None):
     """
     path = _path(name, folder)
     if not path.is_file():
-        raise FileNotFoundError(f"no result {name!r} in {path.parent}; make it with scripts/make_{name}.py")
+        raise FileNotFoundError(
+            f"no result {name!r} in {path.parent}; book/large_experiments.md says which script makes which"
+        )
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # of JSON, or of the bytes

@@ -15,6 +15,16 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted(
     p.stem for p in (ROOT / "scripts").glob("make_*.py") if "from experiment import" in p.read_text()
 )
+PAGES = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").rglob("*.md"))]
+#: File, script, what follows --set, labels of the sections that show it: rows of the page on large experiments.
+TABLE = [
+    (file, script, chosen, re.findall(r"{ref}`([\w-]+)`", pages))
+    for file, script, chosen, pages in re.findall(
+        r"^\| `(\w+)\.json` \| `(\w+)\.py(?: --set (\w+))?`.*? \| (.+) \|$",
+        (ROOT / "book" / "large_experiments.md").read_text(encoding="utf-8"),
+        re.M,
+    )
+]
 
 
 @pytest.fixture
@@ -142,14 +152,27 @@ def test_every_script_refuses_an_empty_run_and_makes_the_result_of_its_name(expe
         assert f"argument --{option}: needs a whole number of at least 1" in capsys.readouterr().err
 
 
-def test_every_committed_result_has_a_script_that_can_be_reduced():
-    made = {name.removeprefix("make_") for name in SCRIPTS} | {"race_fashion"}
-    made |= {f"ggdln_{name}" for name in ("mnist", "fashion", "kmnist")}
-    made |= {f"alignment_convolutional_{name}" for name in ("digits", "mnist", "fashion", "kmnist")}
-    made |= {f"alignment_rules_{name}" for name in ("mnist", "fashion", "kmnist")}
-    made |= {"bottleneck_fashion", "convergence_fashion"}
-    made |= {"speed", "costs", "device"}  # times of a machine, by benchmarks
-    assert {path.stem for path in results.FOLDER.glob("*.json")} <= made
+def test_the_table_of_scripts_names_every_committed_result_and_no_other():
+    times = {"speed", "costs", "device"}  # of a machine, by benchmarks
+    assert sorted(file for file, *_ in TABLE) == sorted(
+        {path.stem for path in results.FOLDER.glob("*.json")} - times
+    )
+    assert {script for _, script, *_ in TABLE} == {*SCRIPTS}
+
+
+@pytest.mark.parametrize(("file", "script", "chosen", "labels"), TABLE)
+def test_a_row_of_the_table_of_scripts_is_a_command_that_there_is_and_pages_that_show_it(
+    experiment, capsys, file, script, chosen, labels
+):
+    if chosen:
+        with pytest.raises(SystemExit):
+            importlib.import_module(script).main(["--help"])
+        sets = re.search(r"--set \{(.*?)\}", capsys.readouterr().out)[1]
+        assert chosen in sets.split(",") and file.endswith(chosen)
+    for label in labels:
+        (page,) = (text for text in PAGES if f"\n({label})=\n" in f"\n{text}")
+        head, _, tail = file.rpartition("_")
+        assert re.search(rf'"{file}(\.json)?"|f"{head}_{{|{{{tail}-table}}', page)
 
 
 @pytest.mark.slow

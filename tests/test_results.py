@@ -21,7 +21,7 @@ def test_what_was_saved_is_loaded_with_settings_and_versions(tmp_path):
 
 
 def test_a_missing_result_names_the_script_that_makes_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"scripts/make_run\.py"):
+    with pytest.raises(FileNotFoundError, match=r"no result .run. in .*; book/large_experiments\.md says"):
         results.load("run", folder=tmp_path)
 
 

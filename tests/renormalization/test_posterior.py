@@ -118,6 +118,19 @@ def test_slices_mix_where_the_data_move_the_order_parameter_far(width, sigma2, t
     assert abs(errors.variance - variance.mean()) < 4.5 * errors.variance_error
 
 
+def test_without_data_a_step_along_an_ellipse_forgets_where_it_began():
+    rng, n = np.random.default_rng(0), 2000
+    start = 3 * np.ones((1, 20))
+    ends = []
+    for _ in range(n):
+        Z = [start]
+        assert posterior._along_ellipse(Z, 0, lambda Z: 0.0, 0.0, rng) == 0
+        ends.append(Z[0].ravel())
+    # the angle is uniform, so its cosine averages to zero with variance a half, and its sine's square to a half
+    assert abs(np.mean(ends)) < 4.5 * 3 * np.sqrt(0.5 / n)
+    assert np.mean(np.square(ends)) == pytest.approx((9 + 1) / 2, abs=4.5 * (9 - 1) / np.sqrt(8 * n))
+
+
 def test_at_zero_temperature_a_width_too_small_for_the_data_is_refused_and_one_that_fits_ends():
     rng = np.random.default_rng(8)
     numbers = {"sigma2": 1.0, "temperature": 0.0, "rng": rng, "n_draws": 50, "n_warmup": 10}

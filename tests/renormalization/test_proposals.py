@@ -5,7 +5,16 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t, wishart
 
-from gdln.renormalization.proposals import FactorChart, LogChart, Mixture, Student, Wishart, fitted
+from gdln.renormalization.proposals import (
+    FactorChart,
+    LogChart,
+    Mixture,
+    Student,
+    Wishart,
+    _aims,
+    _modes,
+    fitted,
+)
 
 
 @pytest.mark.parametrize("chart", [FactorChart(3), LogChart(3)])
@@ -102,3 +111,61 @@ def test_two_far_modes_are_both_found_with_their_shares():
     error = math.sqrt((weight**2 * (low - 5 / 6) ** 2).sum())
     assert 1 / (weight**2).sum() > 2000
     assert abs(weight @ low - 5 / 6) < 4.5 * error
+
+
+def hump(chart, centre, width):
+    """Log density of order parameters that is a Gaussian of the coordinates; and what it was asked for."""
+    asked = []
+
+    def log_target(factor):
+        theta, volume = chart.coordinates(factor)
+        asked.append(factor[0] @ factor[0].T)
+        return -0.5 * (((theta - centre) / width) ** 2).sum(axis=1) - volume
+
+    return log_target, asked
+
+
+@pytest.mark.parametrize("beyond", [-16.0, -14.9, 0.0, 1.4, 2.5])
+def test_a_mode_is_found_at_every_size_and_at_those_just_outside_the_first_look(beyond):
+    prior = Wishart(1, 5, 1e4)
+    centre = (
+        0.5 * math.log(1e4) + beyond
+    )  # of the root; the first look is from -15 to 1.5 about that of the prior
+    log_target, _ = hump(FactorChart(1), centre, 0.1)
+    ((mode, root),) = _modes(log_target, FactorChart(1), prior)
+    np.testing.assert_allclose(mode, centre, atol=1e-4)
+    np.testing.assert_allclose(root, 0.1, rtol=1e-3)
+
+
+def test_a_mode_off_the_multiples_of_one_is_found_from_them():
+    chart, centre, width = FactorChart(2), np.array([-0.5, 0.7, 0.2]), np.array([0.3, 0.2, 0.4])
+    log_target, asked = hump(chart, centre, width)
+    ((mode, root),) = _modes(log_target, chart, Wishart(2, 5, 1.0))
+    np.testing.assert_allclose(mode, centre, atol=1e-4)
+    np.testing.assert_allclose(root, np.diag(width), atol=1e-3)
+    first = np.array(asked[:60])
+    np.testing.assert_allclose(first, first[:, :1, :1] * np.eye(2), rtol=1e-12)
+    assert first[0, 0, 0] == pytest.approx(math.exp(-30)) and (np.diff(first[:, 0, 0]) > 0).all()
+
+
+def test_a_law_moves_by_one_step_of_expectation_and_maximisation():
+    # worked by hand at dof 3: draws at 0 and 2, the second weighing three times as much; n = 1, effective draws 1.6
+    law = Student(FactorChart(1), np.array([1.0]), np.array([[0.5]]), 3.0)
+    theta, weight = np.array([[0.0], [3.0]]), np.array([1.0, 3.0])
+    pull = np.array([1 * 4 / (3 + 4), 3 * 4 / (3 + 16)])
+    trust = 1.6 / 2.6
+    mean = 1 + trust * (pull[1] * 3 / pull.sum() - 1)
+    found = (pull[0] * mean**2 + pull[1] * (3 - mean) ** 2) / 4
+    for unit in (1e-6, 1.0, 1e6):  # of the weights
+        moved = law.moved(theta, unit * weight)
+        np.testing.assert_allclose(moved.mean, mean, rtol=1e-12)
+        np.testing.assert_allclose(moved.root**2, (1 - trust) * 0.25 + trust * found, rtol=1e-12)
+    assert law.moved(theta, 0 * weight) is law
+
+
+def test_weights_sum_to_one_also_where_nothing_is_uncertain():
+    for size in (np.zeros(4), np.array([0.0, 2.0, 0.0, 1.0])):
+        plain, uncertain = _aims(np.log([1.0, 2.0, 3.0, 4.0]) - 1000, size)
+        np.testing.assert_allclose(plain, [0.1, 0.2, 0.3, 0.4], rtol=1e-12)
+        expected = [0.25] * 4 if not size.any() else [0, 0.5, 0, 0.5]
+        np.testing.assert_allclose(uncertain, expected, rtol=1e-12)
