@@ -89,7 +89,7 @@ def tail_shape(log_ratio):
     log_ratio = checks.array("log_ratio", log_ratio, ndim=1)
     checks.need(log_ratio.size >= 2, "log_ratio", "at least two ratios", log_ratio)
     log_ratio = np.sort(log_ratio - log_ratio.max())
-    n_tail = min(math.ceil(min(log_ratio.size / 5, 3 * math.sqrt(log_ratio.size))), log_ratio.size - 1)
+    n_tail = math.ceil(min(log_ratio.size / 5, 3 * math.sqrt(log_ratio.size)))
     # a ratio below the smallest normal number is zero beside the largest one
     cut = max(log_ratio[-n_tail - 1], math.log(np.finfo(float).tiny))
     excess = np.exp(log_ratio[log_ratio > cut]) - math.exp(cut)
