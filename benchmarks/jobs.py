@@ -184,8 +184,8 @@ def factor_and_inverse(n):
     C = p.kernel(np.eye(10)) + 0.1 * np.eye(n)
 
     def factorise():
-        factor, _ = dpotrf(np.asfortranarray(C), lower=1, overwrite_a=1)
-        dpotri(factor, lower=1, overwrite_c=1)
+        factor, _ = dpotrf(np.asfortranarray(C), lower=True, overwrite_a=True)
+        dpotri(factor, lower=True, overwrite_c=True)
 
     return factorise
 

@@ -109,7 +109,7 @@ def root(C, tolerance=None):
         tolerance = 16 * resolution(n) * np.diag(C).max(initial=0)
     if not np.diag(C).max(initial=0) > tolerance:
         return Root(np.zeros((n, 0)), np.zeros(0, dtype=int))
-    packed, order, rank, _ = dpstrf(C, tol=tolerance, lower=1)
+    packed, order, rank, _ = dpstrf(C, tol=tolerance, lower=True)
     if rank == n:
         # only the largest-first order tells a rank; once it is full, the order given keeps a draw's numbers in place
         try:

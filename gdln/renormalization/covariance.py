@@ -18,7 +18,7 @@ class MatrixKernel:
         K = self(U)
         K[np.diag_indices_from(K)] += noise
         norm = dlange("F", K.T)  # of numbers whose squares would overflow too
-        factor, info = dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
+        factor, info = dpotrf(K.T, lower=True, clean=True, overwrite_a=True)
         if info != 0 or not np.isfinite(factor[-1, -1]):
             return None
         return MatrixFit(self, U, y, factor, norm)
@@ -73,7 +73,7 @@ class MatrixFit:
 
     def __init__(self, kernel, U, y, factor, norm):
         self._kernel, self._U, self._y, self._factor, self._norm = kernel, U, y, factor, norm
-        self.weights, _ = dpotrs(factor, y, lower=1)
+        self.weights, _ = dpotrs(factor, y, lower=True)
 
     def curvature(self, root):
         r"""Second derivative of :math:`y^\top C^{-1}y` along changes of the order parameter, in units of itself.
@@ -103,7 +103,7 @@ class MatrixFit:
         """
         v = self.weights
         log_det = 2 * np.log(np.diag(self._factor)).sum()
-        inverse, _ = dpotri(self._factor, lower=1, overwrite_c=1)
+        inverse, _ = dpotri(self._factor, lower=True, overwrite_c=True)
         value = self._y @ v + log_det
         error = np.finfo(float).eps * self._norm * (np.trace(inverse) + v @ v)
         return value, self._kernel.pull_inverse(inverse), self._kernel.pull_vector(v), error

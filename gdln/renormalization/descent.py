@@ -404,9 +404,9 @@ def _direction(g, memory, metric=None):
         a = (s @ q) / (s @ z)
         q -= a * z
         stack.append(a)
-    factor, info = (None, 1) if metric is None else dpotrf(metric, lower=1)
+    factor, info = (None, 1) if metric is None else dpotrf(metric, lower=True)
     if info == 0:
-        q, _ = dpotrs(factor, q, lower=1)
+        q, _ = dpotrs(factor, q, lower=True)
     elif memory:
         s, z = memory[-1]
         q *= (s @ z) / (z @ z)

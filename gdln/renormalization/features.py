@@ -180,7 +180,7 @@ class FeatureKernel(Gated):
         H = self.gram(root)
         H[np.diag_indices_from(H)] += noise
         norm = dlange("F", H.T)
-        factor, info = dpotrf(H.T, lower=1, clean=1, overwrite_a=1)
+        factor, info = dpotrf(H.T, lower=True, clean=True, overwrite_a=True)
         if info != 0 or not np.isfinite(factor[-1, -1]):
             return None
         return _FeatureFit(self, root, y, noise, factor, norm)
@@ -254,7 +254,7 @@ class _FeatureFit:
         # the second solution takes back what rounding made of the Gram matrix, as its right side is that of the samples
         for _ in range(2):
             slope = root.T @ kernel.pull(rest) - noise * a
-            a = a + dpotrs(factor, slope.ravel(), lower=1)[0].reshape(a.shape)
+            a = a + dpotrs(factor, slope.ravel(), lower=True)[0].reshape(a.shape)
             rest = y - kernel.push(root @ a)
         self._coefficients, self._rest = a, rest
         self.weights = rest / noise
@@ -284,7 +284,7 @@ class _FeatureFit:
         d, n = a.shape
         hidden = self._kernel.n_points - len(self._factor)
         log_det = hidden * np.log(self._noise) + 2 * np.log(np.diag(self._factor)).sum()
-        inverse, _ = dpotri(self._factor, lower=1, overwrite_c=1)
+        inverse, _ = dpotri(self._factor, lower=True, overwrite_c=True)
         # of the blocks on and above the diagonal; in the order of C the lower triangle is the upper one
         partial = np.triu(np.einsum("ikjk->ij", inverse.T.reshape(d, n, d, n)))
         partial += np.triu(partial, 1).T

@@ -295,7 +295,7 @@ def _check_kernel(K, name="K0"):
     # a factorisation instead of the eigenvalues of checks.psd, at a tenth of their cost
     # slack for kernels known to nine digits, whose errors add as the root of the points; 1e-300 for one of zeros
     shifted = K + (1e-9 * scale * math.sqrt(len(K)) + 1e-300) * np.eye(len(K))
-    if dpotrf(shifted, lower=1)[1] != 0:
+    if dpotrf(shifted, lower=True)[1] != 0:
         lowest = np.linalg.eigvalsh(K)[0]
         raise ValueError(f"{name} needs eigenvalues of at least zero, got {lowest:.3g}")
     return K

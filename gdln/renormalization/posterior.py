@@ -380,23 +380,23 @@ class _Conditional:
             factor = self._factor(U)
         except np.linalg.LinAlgError:
             return -math.inf
-        half, _ = dtrtrs(factor, self.y, lower=1)
+        half, _ = dtrtrs(factor, self.y, lower=True)
         return -0.5 * half @ half - np.log(factor.diagonal()).sum()
 
     def predict(self, U):
         """Conditional mean and variance at the new points, and the conditional mean training loss."""
         factor = self._factor(U)
-        v, _ = dpotrs(factor, self.y, lower=1)
+        v, _ = dpotrs(factor, self.y, lower=True)
         k = (self.F_new @ U @ self.F.T) * self.K0_cross
         variance = ((self.F_new @ U) * self.F_new).sum(axis=1) * self.K0_new
-        variance = variance - (dtrtrs(factor, k.T, lower=1)[0] ** 2).sum(axis=0)
-        inverse, _ = dtrtri(factor, lower=1)  # of the factor: its squares are the trace of that of the kernel
+        variance = variance - (dtrtrs(factor, k.T, lower=True)[0] ** 2).sum(axis=0)
+        inverse, _ = dtrtri(factor, lower=True)  # of the factor: its squares are the trace of that of the kernel
         loss = self.T**2 * (v @ v - np.sum(inverse**2)) / len(v) + self.T
         return k @ v, variance, loss
 
     def first_layer_kernel(self, U, width):
         """Conditional mean of the first layer's kernel: each unit is a Gaussian process seen through the outputs."""
-        B, _ = dpotrs(self._factor(U), np.column_stack([np.eye(len(self.y)), self.y]), lower=1)
+        B, _ = dpotrs(self._factor(U), np.column_stack([np.eye(len(self.y)), self.y]), lower=True)
         B = B[:, :-1] - np.outer(B[:, -1], B[:, -1])
         return self.K0 - self.K0 @ ((self.F @ U @ self.F.T) * B) @ self.K0 / width
 
@@ -467,7 +467,7 @@ class _Network:
         output = (delta * feature).sum(axis=2).ravel()
         noise = math.sqrt(self.T) * self.rng.standard_normal(D * P)
         factor = _cholesky(self.sigma2 * gram, self.T)
-        residual = dpotrs(factor, self.Y.T.ravel() - output - noise, lower=1)[0].reshape(D, P)
+        residual = dpotrs(factor, self.Y.T.ravel() - output - noise, lower=True)[0].reshape(D, P)
         pulled = np.einsum("dp,dpi->pi", residual, delta)
         weights = prior + self.sigma2 * scale * ((G.T[:, :, None] * pulled).transpose(0, 2, 1) @ h)
         if layer == 0:
@@ -482,7 +482,7 @@ class _Network:
 def _cholesky(C, ridge):
     """Lower factor of C with a ridge; C is no more needed."""
     C.flat[:: len(C) + 1] += ridge
-    factor, info = dpotrf(C, lower=1, clean=1, overwrite_a=1)
+    factor, info = dpotrf(C, lower=True, clean=True, overwrite_a=True)
     if info != 0 or not np.isfinite(factor[-1, -1]):
         raise np.linalg.LinAlgError(
             "the kernel of the data is not positive definite, or too large for a double"

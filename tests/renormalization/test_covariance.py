@@ -81,5 +81,12 @@ def test_a_kernel_that_cannot_be_factorised_gives_none():
     assert stack.fit(ONE, np.ones(2), 0.0) is None and stack.fit(ONE, np.ones(2), 1e-3) is not None
     stack.D = np.diag([2.0, -1.0])[None, None]
     assert stack.fit(ONE, np.ones(2), 0.5) is None
-    stack.D = np.full((1, 1, 2, 2), np.nan)
-    assert stack.fit(ONE, np.ones(2), 0.5) is None
+    for matrix in ([[np.nan] * 2] * 2, [[2.0, 0.0], [0.0, np.nan]], [[np.inf]], [[np.nan]]):
+        stack.D = np.array(matrix)[None, None]
+        assert stack.fit(ONE, np.ones(len(matrix)), 0.5) is None
+
+
+def test_a_kernel_of_zero_has_rank_zero():
+    stack = KernelStack(np.zeros((1, 1, 3, 3)))
+    assert stack.rank(ONE) == 0 and stack.mean_diagonal(ONE) == 0
+    assert KernelStack(np.diag([1.0, 1e-14, 1e-18])[None, None]).rank(ONE) == 2

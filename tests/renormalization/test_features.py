@@ -167,7 +167,7 @@ def test_the_data_term_and_its_rounding_error_worked_by_hand():
     weights = np.array([1, 2]) - 2 * 11 / 51 * np.array([3, 4])
     # a change e of the feature moves y' C^-1 y by 2 v' e a with a = 2^(1/2) 11/51, and log det by 2 e' phi / 51
     moved = 2 * np.sqrt(51) * np.linalg.norm(weights) * np.sqrt(2) * 11 / 51
-    assert error == pytest.approx(np.finfo(float).eps * (51 / 51 + moved), rel=1e-12)
+    assert error / np.finfo(float).eps == pytest.approx(51 / 51 + moved, rel=1e-12)
     fit = kernel.fit(np.array([[2.0]]), problem.y, 1.0)
     np.testing.assert_allclose(fit.weights, weights, rtol=1e-13)
     np.testing.assert_allclose(fit.explained(), [2 * (11 / 51) ** 2, 50 / 51], rtol=1e-13)
@@ -175,6 +175,22 @@ def test_the_data_term_and_its_rounding_error_worked_by_hand():
     np.testing.assert_allclose(eigenvalues, [50, 0], rtol=1e-14)
     np.testing.assert_allclose(squares, [121 / 25, 5 - 121 / 25], rtol=1e-12)
     assert kernel.rank(np.eye(1)) == 1
+
+
+def test_a_kernel_of_lower_rank_than_its_capacity_has_zeros_in_its_spectrum():
+    # three samples have both gates on: of the 2 x 3 features the second gate's reach three samples in one direction
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((12, 3))
+    x[:3] = np.outer([1.0, -2.0, 0.5], x[0])
+    g = np.column_stack([np.ones(12), np.arange(12) < 3])
+    matrix, features = both(x, g)
+    U, y = np.array([[1.0, 0.3], [0.3, 2.0]]), rng.standard_normal(12)
+    assert features.n_features == 6 and features.rank(U) == matrix.rank(U) == 4
+    (expected, shares), (found, others) = (kernel.spectrum(U, y) for kernel in (matrix, features))
+    np.testing.assert_allclose(np.sort(found), expected, atol=1e-12)
+    assert np.count_nonzero(found) == 4
+    np.testing.assert_allclose(others[found > 0], shares[-4:], rtol=1e-9)
+    assert others[found == 0].sum() == pytest.approx(shares[:-4].sum(), rel=1e-9)
 
 
 def test_at_low_temperature_features_keep_digits_that_the_matrix_loses():
