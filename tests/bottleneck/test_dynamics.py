@@ -85,18 +85,33 @@ def test_test_points_equal_to_training_points_follow_them(method, rng):
     np.testing.assert_allclose(run.outputs[0], 0, atol=1e-14)
 
 
+@pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize("method", ["memory", "tangent"])
-def test_batches_holding_all_samples_in_any_order_are_full_batch_descent(method, rng):
+def test_batches_holding_all_samples_in_any_order_are_full_batch_descent(method, centred, rng):
     X, Y = problem(rng)
     net = architecture()
     z0, f0 = draw(net, X, rng), draw_features(net, 1, 100, rng)
     run = getattr(dynamics, method)
-    options = dict(lr=0.1, n_steps=6, centred=True)
+    options = dict(lr=0.1, n_steps=6, centred=centred)
     full = run(net, X, Y, z0, f0, **options)
     batched = run(net, X, Y, z0, f0, batches=[rng.permutation(12) for _ in range(6)], **options)
     np.testing.assert_allclose(batched.outputs, full.outputs, atol=1e-9)
     small = run(net, X, Y, z0, f0, batches=[rng.permutation(12)[:3] for _ in range(6)], **options)
     assert np.abs(small.outputs[-1] - full.outputs[-1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("method", ["memory", "tangent"])
+def test_a_run_ends_at_the_first_loss_strictly_below_its_level_and_records_it(method, rng):
+    X, Y = problem(rng)
+    net = architecture()
+    z0, f0 = draw(net, X, rng), draw_features(net, 1, 100, rng)
+    run = getattr(dynamics, method)
+    whole = run(net, X, Y, z0, f0, lr=0.1, n_steps=8)
+    assert (np.diff(whole.history) < 0).all()
+    for level, last in ((whole.history[3], 4), (np.nextafter(whole.history[3], np.inf), 3), (1e-9, 8)):
+        found = run(net, X, Y, z0, f0, lr=0.1, n_steps=8, record_every=100, stop_below=level)
+        assert found.steps.tolist() == [0, last]
+        np.testing.assert_allclose(found.loss, whole.loss[[0, last]], rtol=1e-12)
 
 
 def test_label_scale_is_the_same_as_larger_labels_for_the_squared_loss(rng):
