@@ -69,6 +69,14 @@ def test_the_certificate_of_identities_is_four_and_of_missing_directions_less():
     assert moments.certified_rate(np.eye(2), np.diag([1.0, 0.0])) == pytest.approx(2)
 
 
+def test_the_certificate_is_twice_the_sum_of_the_lowest_eigenvalues_down_to_zero():
+    P = np.stack([np.diag([0.1, 3.0]), np.diag([0.0, 1.0]), np.diag([-1e-17, 1.0])])
+    Q = np.stack([np.diag([5.0, 0.2]), np.diag([0.0, 2.0]), np.diag([0.0, 1.0])])
+    rates = moments.certified_rate(P, Q)
+    np.testing.assert_allclose(rates, [0.6, 0, 0], rtol=1e-12)
+    assert (rates >= 0).all()
+
+
 def test_a_network_narrower_than_the_rank_of_its_target_is_refused():
     (A, W), sigma = problem(width=1)
     with pytest.raises(ValueError, match="P needs a rank of at least 2"):
