@@ -44,6 +44,22 @@ def test_coefficients_of_shared_units_are_those_of_the_network():
     assert run.margins[-1] == pytest.approx((y * f).min(), rel=1e-12)
 
 
+def test_a_run_begins_at_weights_of_the_gain_asked_for():
+    features, y, rng = task()
+    X, gates, gain = rng.standard_normal((10, 4)), rng.standard_normal((10, 3)), 0.3
+    runs = [
+        (descent.simulate_linear, (features, y), {}, [(3, 4)]),
+        (descent.simulate_private, (features, y), {"widths": (5, 2)}, [(3, 4), (5, 3), (2, 5), (1, 2)]),
+        (descent.simulate_shared, (gates, X, y), {"width": 6}, [(6, 4), (6, 3)]),
+    ]
+    for simulate, data, options, shapes in runs:
+        run = simulate(*data, 1, np.random.default_rng(2), lr=1e-300, gain=gain, **options)
+        rng = np.random.default_rng(2)
+        for weights, shape in zip(run.weights, shapes, strict=True):
+            drawn = gain * rng.standard_normal(shape)
+            np.testing.assert_allclose(weights * np.exp(run.log_norm[0]), drawn, rtol=1e-12)
+
+
 @pytest.mark.parametrize("widths", [(), (5, 3)])
 def test_a_step_goes_along_the_gradient_of_the_loss(widths):
     """One step from the same start, against central differences of the logarithm of the loss."""
