@@ -102,9 +102,8 @@ def mode_course(X, Y, outputs, times, n_modes=10):
     for k, a in enumerate(strength.T):
         over = np.flatnonzero(a >= 0.5)
         if over.size:
-            i = over[0]
-            part = (0.5 - a[i - 1]) / (a[i] - a[i - 1]) if i else 0.0
-            halves[k] = times[i - 1] + part * (times[i] - times[i - 1]) if i else times[0]
+            records = slice(max(over[0] - 1, 0), over[0] + 1)
+            halves[k] = np.interp(0.5, a[records], times[records])
     return ModeCourse(np.array(times), correlation, strength, halves)
 
 

@@ -45,6 +45,31 @@ def test_a_mode_that_never_gets_there_has_no_half_time():
     assert (there.half_times == 0).all() and modes.spread(there.half_times) is None
 
 
+def test_a_mode_is_half_learnt_at_the_record_of_one_half_and_between_records_on_a_line():
+    ones = np.ones((2, 1))
+
+    def half(*strengths):
+        return modes.mode_course(ones, ones, [a * ones for a in strengths], [1.0, 2.0, 4.0]).half_times[0]
+
+    assert half(0.5, 0.7, 1.0) == half(0.8, 0.2, 1.0) == 1
+    assert half(0.0, 0.2, 0.5) == 4 and half(0.0, 0.5, 0.1) == 2
+    assert half(0.0, 0.1, 0.9) == pytest.approx(3, rel=1e-12)
+    assert half(0.0, 0.2, 0.499) == np.inf
+
+
+def test_a_spread_needs_two_modes_that_were_not_there_at_the_start():
+    assert modes.spread([4.0, np.inf, 2.0]) == 2 and modes.spread([3.0, 3.0]) == 1
+    for half_times in ([2.0], [2.0, np.inf], [0.0, 1.0], [np.inf, np.inf]):
+        assert modes.spread(half_times) is None
+
+
+def test_a_mode_below_the_rounding_of_the_strongest_is_none():
+    for weakest, kept in ((2e-8, 2), (0.5e-8, 1)):
+        X, Y = data(s=(3.0, 3.0 * weakest))
+        assert len(modes.mode_strengths(X, Y, Y)[0]) == kept
+    assert modes.mode_strengths([[1.0], [1.0]], [[2.0], [2.0]], [[2.0], [2.0]])[0] == [2]
+
+
 def test_images_are_flattened_and_few_modes_are_the_strongest():
     X, Y = data()
     s, _ = modes.mode_strengths(X.reshape(-1, 2, 2), Y, Y, n_modes=1)
