@@ -9,7 +9,10 @@ read-out moment :math:`U = AA^\top/N` is diagonal in the modes, and its entry :m
 smallest; the posterior mean is :math:`\langle F\rangle_\alpha = \frac{su}{\tau+u}`.
 """
 
+import math
+
 import numpy as np
+from scipy.optimize import brentq
 
 from gdln import checks
 
@@ -55,7 +58,7 @@ def readout(s, gamma, noise, rank_ratio):
     Returns
     -------
     u : ndarray, shape (k,)
-        One for the prior. Where the cubic of the stationary points has three, the lowest.
+        One for the prior; the function has no other stationary point.
 
     Notes
     -----
@@ -71,7 +74,7 @@ def readout(s, gamma, noise, rank_ratio):
     checks.need(s.max() / gamma < 1e6, "gamma", "a scale above s/10^6", gamma)
     checks.need(noise < 1e6, "noise", "a ratio below 10^6", noise)
     checks.need(rank_ratio < 1e6, "rank_ratio", "a ratio below 10^6", rank_ratio)
-    return np.array([_lowest(x, noise, rank_ratio) for x in (s / gamma) ** 2])
+    return np.array([_root(x, noise, rank_ratio) for x in (s / gamma) ** 2])
 
 
 def mean_map(sigma, gamma, noise, width, theory):
@@ -142,9 +145,17 @@ def accidental_width(s, gamma, noise, n_inputs):
     return width
 
 
-def _lowest(x, noise, rank_ratio):
-    """Lowest point of the function of the module's head, from the real roots of its derivative."""
-    roots = np.roots([1, 2 * noise - 1 + rank_ratio, noise * (noise - 2 + rank_ratio) - x, -(noise**2)])
-    roots = roots.real[(np.abs(roots.imag) < 1e-7 * np.abs(roots)) & (roots.real > 0)]
-    height = roots - np.log(roots) + x / (noise + roots) + rank_ratio * np.log(noise + roots)
-    return float(roots[height.argmin()])
+def _root(x, noise, rank_ratio):
+    r"""Where the derivative of the function of the module's head is zero.
+
+    Times :math:`u(\tau+u)^2` it is a cubic in u whose coefficients change their sign once, so that by Descartes'
+    rule one root is positive.
+    """
+
+    def slope(log_u):
+        u = math.exp(log_u)
+        return u - 1 - x * u / (noise + u) ** 2 + rank_ratio * u / (noise + u)
+
+    # below tau / (tau + nu) the second and the last term, above 1 + x^(1/2) the first and the third tell the sign
+    low, high = math.log(noise / (noise + rank_ratio) / 2), math.log(2 * (1 + math.sqrt(x)))
+    return math.exp(brentq(slope, low, high, xtol=1e-15))

@@ -24,6 +24,30 @@ def test_readout_is_the_lowest_point_of_its_function(gamma, noise, rank_ratio):
         assert np.log(u) == pytest.approx(exact.x, abs=1e-5)
 
 
+@pytest.mark.parametrize("noise", [1e-12, 1e-3, 1.0, 0.999e6])
+@pytest.mark.parametrize("rank_ratio", [0.0, 1e-6, 1.0, 0.999e6])
+@pytest.mark.parametrize("strength", [0.0, 1e-6, 1.0, 0.999e6])
+def test_the_readout_is_the_only_stationary_point_up_to_the_ends_of_what_is_allowed(
+    noise, rank_ratio, strength
+):
+    (u,) = posterior.readout([3 * strength], 3.0, noise, rank_ratio)
+
+    def slope(u):
+        return 1 - 1 / u - (strength / (noise + u)) ** 2 + rank_ratio / (noise + u)
+
+    assert slope(u * (1 - 1e-9)) < 0 < slope(u * (1 + 1e-9))
+    around = u * np.logspace(-20, 20, 4001)
+    signs = np.sign(slope(around))
+    assert np.count_nonzero(np.diff(signs[signs != 0])) == 1
+
+
+@pytest.mark.parametrize("change", [{"noise": 1e6}, {"rank_ratio": 1e6}, {"s": [1e6]}])
+def test_a_readout_beyond_a_million_is_refused(change):
+    given = {"s": [1.0], "gamma": 1.0, "noise": 1.0, "rank_ratio": 1.0}
+    with pytest.raises(ValueError, match=r"10\^6, got"):
+        posterior.readout(**(given | change))
+
+
 def test_without_noise_and_rank_the_readout_is_a_square_root():
     s, gamma = np.array([0.2, 1.0, 5.0]), 0.7
     expected = (1 + np.sqrt(1 + 4 * (s / gamma) ** 2)) / 2
