@@ -99,8 +99,7 @@ def tangent_kernel(model, X, X2=None, *, outputs="all", memory=1e9):
         for j in range(i, stop if same else i, chunk):
             columns = [r[j - i : j - i + chunk] for r in kept]
             fill(j, columns, j, columns)
-            if j + chunk < stop:
-                fill(j + chunk, [r[j - i + chunk :] for r in kept], j, columns)
+            fill(j + chunk, [r[j - i + chunk :] for r in kept], j, columns)
     return _shaped(K, n, C, m, outputs, same)
 
 

@@ -28,6 +28,25 @@ def test_the_kernel_in_blocks_is_that_of_the_whole_jacobian(name, memory):
     assert (summed - K.sum((1, 3))).abs().max() < 1e-10 * size
 
 
+@pytest.mark.parametrize(("rows", "held", "chunk"), [(1e6, 20, 20), (30, 18, 3), (14, 8, 1), (0.1, 1, 1)])
+def test_the_jacobian_is_made_in_pieces_that_its_memory_holds(monkeypatch, rows, held, chunk):
+    # six tenths hold rows that stay, and the rest a piece of them with three copies
+    model, X = nn.Sequential(nn.Conv1d(1, 2, 3, dtype=torch.float64), nn.Flatten()), normal(20, 1, 3)
+    made, jacobian = [], Network.jacobian
+
+    def counted(self, X, *options):
+        made.append(len(X))
+        return jacobian(self, X, *options)
+
+    monkeypatch.setattr(Network, "jacobian", counted)
+    row = 2 * (2 * 3 + 2) * 8  # bytes of a sample: outputs, parameters, eight bytes a number
+    kernels.tangent_kernel(model, X, memory=rows * row)
+    assert max(made) == chunk
+    # pieces of every block of held rows, and for each block all samples before it again
+    blocks = [(i, min(i + held, 20)) for i in range(0, 20, held)]
+    assert len(made) == sum(-(-(stop - i) // chunk) + -(-i // chunk) for i, stop in blocks)
+
+
 def test_between_two_sets_the_kernel_is_a_part_of_that_of_their_union():
     net, X = small(), normal(9, 3)
     whole = kernels.tangent_kernel(net, X)

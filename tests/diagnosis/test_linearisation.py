@@ -92,6 +92,26 @@ def test_a_loss_or_a_time_that_cannot_be_reached_is_refused():
         )
 
 
+def test_the_cross_entropy_takes_as_many_steps_as_are_allowed_and_none_at_time_zero(monkeypatch):
+    K, K_test, F0, F0_test = problem()
+    Y = np.eye(2)[[0, 1, 0, 1, 1, 0]]
+    monkeypatch.setattr(linearisation, "MOST_STEPS", 10)
+    step = 2 / function_space.largest_eigenvalue(K)
+
+    def run(steps):
+        return linearisation.train_linearised(
+            K, K_test, F0, F0_test, Y, loss="cross_entropy", time=steps * step
+        )
+
+    assert run(9.99).time == pytest.approx(9.99 * step, rel=1e-12)
+    with pytest.raises(ValueError, match="time needs at most 10 steps"):
+        run(10.01)
+    still = run(0)
+    assert still.time == 0
+    np.testing.assert_array_equal(still.outputs, F0)
+    np.testing.assert_array_equal(still.test_outputs, F0_test)
+
+
 def test_the_gap_is_relative_to_the_change_of_the_network():
     start, end = np.zeros((3, 1)), np.ones((3, 1))
     assert linearisation.linearised_gap(end, end, start) == 0
