@@ -103,9 +103,10 @@ def process_distance(first, second, process):
     process = checks.array("process", process, shape=("n", "n_outputs"))
     first = checks.array("first", first, shape=process.shape)
     second = checks.array("second", second, shape=process.shape)
-    size = np.sum(np.square(process))
-    checks.need(size > 0, "process", "a prediction that is not zero", size)
-    square = np.sum((first - process) * (second - process)) / size
+    unit = np.abs(process).max()
+    checks.need(unit > 0, "process", "a prediction that is not zero", unit)
+    process, first, second = process / unit, first / unit, second / unit  # whose squares are numbers too
+    square = np.sum((first - process) * (second - process)) / np.sum(np.square(process))
     return float(np.copysign(np.sqrt(abs(square)), square))
 
 

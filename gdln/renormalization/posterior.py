@@ -390,7 +390,9 @@ class _Conditional:
         k = (self.F_new @ U @ self.F.T) * self.K0_cross
         variance = ((self.F_new @ U) * self.F_new).sum(axis=1) * self.K0_new
         variance = variance - (dtrtrs(factor, k.T, lower=True)[0] ** 2).sum(axis=0)
-        inverse, _ = dtrtri(factor, lower=True)  # of the factor: its squares are the trace of that of the kernel
+        inverse, _ = dtrtri(
+            factor, lower=True
+        )  # of the factor: its squares are the trace of that of the kernel
         loss = self.T**2 * (v @ v - np.sum(inverse**2)) / len(v) + self.T
         return k @ v, variance, loss
 

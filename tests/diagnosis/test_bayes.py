@@ -44,6 +44,22 @@ def test_the_product_of_two_halves_has_no_bias_of_noise():
     assert bayes.process_distance(1.2 * process, 1.2 * process, process) == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
+def test_a_distance_from_the_process_has_no_unit(unit):
+    process = unit * np.array([[3.0], [-1.0]])
+    assert bayes.process_distance(1.5 * process, 0.9 * process, process) == pytest.approx(
+        -(0.05**0.5), rel=1e-12
+    )
+
+
+def test_a_process_of_zero_and_weights_without_draws_are_refused():
+    with pytest.raises(ValueError, match="process needs a prediction that is not zero"):
+        bayes.process_distance(np.ones((2, 1)), np.ones((2, 1)), np.zeros((2, 1)))
+    with pytest.raises(ValueError, match="readouts needs draws first"):
+        bayes.readout_scale(np.ones(3), 1.0)
+    assert bayes.readout_scale([[1.0, 3.0], [1.0, 1.0]], 1.5) == pytest.approx(2)
+
+
 def test_the_readout_of_the_prior_has_scale_one_in_any_shape():
     draws = np.sqrt(0.5) * np.random.default_rng(0).standard_normal((200, 1, 100))
     assert abs(bayes.readout_scale(draws, 0.5) - 1) < 5 * np.sqrt(2 / draws.size)
