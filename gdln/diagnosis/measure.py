@@ -230,7 +230,7 @@ def _restored(model, item, name):
 def _kernels(run, test, n_probe, lr, memory, found, missing, notes):
     """Movement of the tangent kernel, and the two gaps."""
     first, last, C = run.models[0], run.models[-1], run.outputs.shape[2]
-    probe = _spread(len(run.X), min(n_probe, max(2, MOST_ROWS // (C if C <= ALL_OUTPUTS else 1))))
+    probe = _spread(len(run.X), min(n_probe, MOST_ROWS // (C if C <= ALL_OUTPUTS else 1)))
     kind = "all" if C <= ALL_OUTPUTS else "trace" if C <= OWN_OUTPUTS else "sum"
     if kind == "sum":
         notes.append(f"With {C} outputs the tangent kernel is that of their sum.")

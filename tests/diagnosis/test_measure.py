@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from gdln.diagnosis import kernels, known, linearisation
+from gdln.diagnosis import bayes, kernels, known, linearisation
 from gdln.diagnosis.measure import diagnose
+from gdln.diagnosis.networks import flat
 from gdln.kernels.moments import FullyConnected
 from tests.diagnosis.test_networks import Recurrent, filled, normal, small
 
@@ -202,6 +203,37 @@ def test_one_layer_and_a_scalar_without_an_axis_are_exactly_linear():
     m = found.measures
     assert m["movement"] == 0 and m["weight_gap"] < 1e-12 and m["smallest_cosine"] > 1 - 1e-12
     assert found.verdict.kind == "lazy" and not found.imbalance
+
+
+def test_the_middle_of_a_run_is_where_half_of_its_time_is_over():
+    models, X, Y = [small(widths=(3, 4, 1), seed=k) for k in range(10)], normal(6, 3), normal(6, 1, seed=1)
+    times = [1.0, 2, 3, 4, 5, 6, 14, 19, 40]  # from the first model at zero: half is at 20, and at record 8
+    runs = {8: list(zip(times, models[1:], strict=True)), 4: models[1:]}
+    for middle, run in runs.items():
+        found = diagnose(models[0], run, (X, Y), rng=np.random.default_rng(0)).measures
+        assert found["drift"] == bayes.drift(flat(models[-1]), flat(models[middle]))
+        assert found["memory"] == bayes.memory(flat(models[-1]), flat(models[0]))
+    few = diagnose(models[0], models[1:7], (X, Y), rng=np.random.default_rng(0))
+    assert "needs 8 checkpoints" in few.missing["drift"]
+
+
+def test_two_probes_have_no_alignment_and_parameters_without_layers_no_features():
+    class Bare(nn.Module):
+        def __init__(self, size):
+            super().__init__()
+            self.weight = nn.Parameter(size * torch.ones(3, 1, dtype=torch.float64))
+
+        def forward(self, x):
+            return torch.tanh(x @ self.weight)
+
+    X, Y, unheard = normal(6, 3), normal(6, 1, seed=1), "No layer could be listened to"
+    bare = diagnose(Bare(1.0), [Bare(2.0)], (X, Y), rng=np.random.default_rng(0))
+    assert not bare.features and any(unheard in note for note in bare.notes)
+    for n_probe, told in ((2, False), (3, True)):
+        pair = [small(widths=(3, 4, 1), seed=k) for k in (0, 1)]
+        found = diagnose(pair[0], pair[1:], (X, Y), rng=np.random.default_rng(0), n_probe=n_probe)
+        assert ("alignment" in found.measures) == told
+        assert found.features and not any(unheard in note for note in found.notes)
 
 
 def test_a_chain_of_samples_is_a_posterior_and_its_limit_is_named():

@@ -44,14 +44,45 @@ def test_the_first_line_that_applies_decides(measures, kind):
     assert found.kind == kind and found.theory == THEORIES[kind] and found.reasons
 
 
-@pytest.mark.parametrize("name, low, high", [("movement", "lazy_movement", "rich_movement")])
-def test_just_inside_and_just_outside_of_a_threshold_differ(name, low, high):
-    bound = getattr(THRESHOLDS, low)
-    assert decide(LAZY | {name: bound - 1e-9}).kind == "lazy"
-    assert decide(LAZY | {name: bound}).kind == "crossover"
-    bound = getattr(THRESHOLDS, high)
-    assert decide(RICH | {name: bound + 1e-9}).kind == "rich"
-    assert decide(RICH | {name: bound}).kind == "crossover"
+#: Measures beside the one that is varied, its name, the threshold, and the verdict below, at and above it.
+BOUNDS = [
+    (LAZY, "movement", "lazy_movement", "lazy", "crossover", "crossover"),
+    (LAZY, "trained_gap", "lazy_gap", "lazy", "crossover", "crossover"),
+    (RICH, "movement", "rich_movement", "crossover", "crossover", "rich"),
+    (RICH, "trained_gap", "rich_gap", "crossover", "crossover", "rich"),
+    (RICH, "width_exponent", "mean_field", "intermediate", "intermediate", "mean_field"),
+    (RICH, "width_exponent", "kernel", "finite_width", "intermediate", "intermediate"),
+    (RICH | DRAWN, "drift", "drift", "rich", "rich", "posterior"),
+    (RICH | DRAWN, "memory", "memory", "posterior", "rich", "rich"),
+    (RICH | DRAWN, "stationary", "stationary", "rich", "rich", "posterior"),
+    (
+        RICH | DRAWN | {"readout_scale": 1.0},
+        "process",
+        "process",
+        "gaussian_process",
+        "renormalised",
+        "renormalised",
+    ),
+]
+
+
+@pytest.mark.parametrize("measures, name, threshold, below, at, above", BOUNDS)
+def test_below_at_and_above_a_threshold(measures, name, threshold, below, at, above):
+    bound = getattr(THRESHOLDS, threshold)
+    kinds = [decide(measures | {name: bound + step}).kind for step in (-1e-9, 0, 1e-9)]
+    assert kinds == [below, at, above]
+
+
+def test_the_thresholds_are_those_of_the_calibration():
+    assert dataclasses.asdict(THRESHOLDS) == {
+        "drift": 0.5, "memory": 0.3, "stationary": 0.5, "process": 0.15, "lazy_movement": 0.1, "lazy_gap": 0.1,
+        "rich_movement": 0.5, "rich_gap": 0.2, "cosine": 0.95, "mean_field": -0.25, "kernel": -0.75,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [{"process": 0.05}, {"readout_scale": 1.0}, {}])
+def test_the_limit_of_a_posterior_needs_both_distance_and_readout(known):
+    assert decide(RICH | DRAWN | known).kind == "posterior"
 
 
 def test_other_thresholds_give_other_verdicts_and_reasons_name_them():
@@ -64,7 +95,8 @@ def test_other_thresholds_give_other_verdicts_and_reasons_name_them():
 
 def test_the_alignment_of_a_lazy_network_is_told_on_either_side():
     assert "above 0.95" in decide(LAZY | {"smallest_cosine": 0.99}).reasons[-1]
-    assert "but not above 0.95" in decide(LAZY | {"smallest_cosine": 0.5}).reasons[-1]
+    for cosine in (0.5, 0.95):
+        assert "but not above 0.95" in decide(LAZY | {"smallest_cosine": cosine}).reasons[-1]
 
 
 def test_names_and_numbers_are_checked():
