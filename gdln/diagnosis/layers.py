@@ -26,7 +26,7 @@ class LayerChange:
     shape : tuple of int
         Of the parameter.
     moved : float
-        :math:`\|\Delta W\|/\|W_0\|`.
+        :math:`\|\Delta W\|/\|W_0\|`; infinite for a weight that began at zero and moved, zero if it stayed there.
     rank : float
         Effective rank of :math:`\Delta W`, see :func:`effective_rank`.
     cosine : float or None
@@ -146,11 +146,12 @@ def layer_changes(initial, trained, X, E, *, rng):
             continue
         change = (b - a).detach().double()
         size, still = float(a.detach().double().norm()), not bool(change.any())
+        from_zero = 0.0 if still else np.inf
         found.append(
             LayerChange(
                 name,
                 tuple(a.shape),
-                float(change.norm()) / size if size else np.inf * (not still),
+                float(change.norm()) / size if size else from_zero,
                 0.0 if still else effective_rank(change.flatten(1) if change.ndim > 1 else change[None]),
                 None if still else _cosine(change, told[name]),
                 None if still else _cosine(change, control[name]),

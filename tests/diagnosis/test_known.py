@@ -26,6 +26,14 @@ def test_a_wide_convolutional_network_starts_with_outputs_of_order_one():
     assert 0.05 < torch.stack(outputs).square().mean() < 2
 
 
+def test_the_second_convolution_sees_every_second_place():
+    net, seen = known.convolutional(3, 2, generator=torch.Generator().manual_seed(0)), []
+    for part in net:
+        part.register_forward_hook(lambda part, given, made: seen.append(tuple(made.shape)))
+    net(torch.zeros(1, 1, 8, 6, dtype=torch.float64))
+    assert seen[0] == (1, 3, 8, 6) and seen[2] == (1, 3, 4, 3) and seen[-1] == (1, 2)
+
+
 def test_a_centred_network_starts_at_zero_and_keeps_its_start():
     net = known.Centred(small(), 3.0)
     X, Y = normal(6, 3), normal(6, 2, seed=1)

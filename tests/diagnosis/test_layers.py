@@ -137,6 +137,20 @@ def test_a_weight_that_stood_still_has_no_cosine():
     assert moved.cosine is not None and abs(moved.rank - 1) < 1e-9
 
 
+def test_a_weight_that_began_at_zero_moved_for_ever_or_not_at_all():
+    net = filled(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)))
+    with torch.no_grad():
+        net[2].weight.zero_()
+    last = copy.deepcopy(net)
+    with torch.no_grad():
+        last[0].weight.add_(3 * net[0].weight)
+    options = normal(5, 3), normal(5, 2).numpy()
+    moved, still = layers.layer_changes(net, last, *options, rng=np.random.default_rng(0))
+    assert moved.moved == pytest.approx(3, rel=1e-12) and still.moved == 0
+    last[2].weight.data.fill_(1.0)
+    assert layers.layer_changes(net, last, *options, rng=np.random.default_rng(0))[1].moved == np.inf
+
+
 def test_effective_rank_counts_equal_directions_and_forgets_the_scale():
     assert layers.effective_rank(np.outer([1.0, 2.0], [3.0, 4.0, 5.0])) == pytest.approx(1)
     for k in (1, 2, 5):
