@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gdln import checks
+from gdln.renormalization.features import FeatureKernel
 from gdln.renormalization.gates import random_planes
 from gdln.renormalization.kernels import GatedKernel
 from gdln.renormalization.saddle import solve
@@ -41,7 +42,9 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
     Attributes
     ----------
     solution_ : SaddleSolution
-        Saddle point, see :mod:`gdln.renormalization.saddle`.
+        Saddle point, see :mod:`gdln.renormalization.saddle`. Its kernel is a
+        :class:`~gdln.renormalization.features.FeatureKernel` where there are more samples than products of gates and
+        inputs: memory and time then grow with the samples, and not with their square and cube.
     order_parameter_ : ndarray
         Its order parameter of the first layer.
 
@@ -109,11 +112,12 @@ class GatedNetworkRegressor(RegressorMixin, BaseEstimator):
         features = _Scale.of(X, weight) if scale_inputs else _Scale(np.zeros(X.shape[1]), np.ones(X.shape[1]))
         targets = _Scale.of(Y, weight)
         gates = self._family(X.shape[1], features)
-        root = np.sqrt(weight)[:, None]
-        kernel = GatedKernel.from_inputs(
-            root * features.apply(X), gates(X), sigma2=sigma2, depth=len(widths), outputs=Y.shape[1]
-        )
-        target = root * targets.apply(Y)
+        root, values = np.sqrt(weight)[:, None], gates(X)
+        # no matrix of samples by samples is needed where they are more than the products of gates and inputs
+        few = len(X) > values.shape[1] ** len(widths) * X.shape[1]
+        make = FeatureKernel if few else GatedKernel.from_inputs
+        options = dict(sigma2=sigma2, depth=len(widths), outputs=Y.shape[1])
+        kernel, target = make(root * features.apply(X), values, **options), root * targets.apply(Y)
         self.solution_ = solve(
             kernel, target[:, 0] if Y.shape[1] == 1 else target, widths=widths, temperature=temperature
         )

@@ -1,8 +1,13 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from gdln.renormalization import estimator as module
 from gdln.renormalization.estimator import GatedNetworkRegressor
+from gdln.renormalization.features import FeatureKernel
+from gdln.renormalization.kernels import GatedKernel
 
 
 # random_state makes the planes; no check is exempt
@@ -177,3 +182,42 @@ def test_bad_data_are_refused_at_fit(change, message):
     X, y = data(np.random.default_rng(4))
     with pytest.raises(ValueError, match=message):
         GatedNetworkRegressor(random_state=0).fit(**({"X": X, "y": y} | change))
+
+
+@pytest.mark.parametrize(("outputs", "weighted"), [(1, False), (3, True)])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_more_samples_than_products_of_gates_and_inputs_are_fitted_by_features_with_equal_results(
+    depth, outputs, weighted, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    products = 3**depth * 4
+    X, X_new = rng.standard_normal((products + 1, 4)), rng.standard_normal((5, 4))
+    Y = np.abs(X @ rng.standard_normal((4, outputs)))
+    weight = rng.integers(1, 4, len(X)) if weighted else None
+
+    def fitted(n, **change):
+        model = GatedNetworkRegressor(20.0, depth=depth, n_gates=3, random_state=1, **change)
+        return model.fit(X[:n], Y[:n], weight if weight is None else weight[:n])
+
+    few = fitted(products + 1)
+    assert isinstance(few.solution_.kernel, FeatureKernel)
+    assert isinstance(fitted(products).solution_.kernel, GatedKernel)
+    with pytest.raises(ValueError, match=r"the kernel is singular at T = 0: .* use T > 0, fewer points"):
+        fitted(products + 1, temperature=0.0)
+    monkeypatch.setattr(module, "FeatureKernel", GatedKernel.from_inputs)
+    same = fitted(products + 1)
+    assert isinstance(same.solution_.kernel, GatedKernel)
+    for found, expected in zip(few.predict(X_new, True), same.predict(X_new, True), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_the_memory_of_a_fit_does_not_grow_with_the_square_of_the_samples():
+    rng, n = np.random.default_rng(0), 5000
+    X = rng.standard_normal((n, 5))
+    tracemalloc.start()
+    try:
+        GatedNetworkRegressor(n_gates=4, random_state=0).fit(X, X[:, 0])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * n**2 / 10
