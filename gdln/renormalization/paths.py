@@ -37,7 +37,7 @@ def path_features(gates):
     checks.need(isinstance(gates, list | tuple) or np.ndim(gates) > 0, "gates", "a list of gate sets", gates)
     gates = [checks.array("gates", G, ndim=2) for G in gates]
     shapes = [G.shape for G in gates]
-    fit = len(shapes) > 0 and all(len(s) == 2 and s[0] == shapes[0][0] and s[1] > 0 for s in shapes)
+    fit = len(shapes) > 0 and all(s[0] == shapes[0][0] for s in shapes)
     checks.need(fit, "gates", "gate sets of shapes (n_samples, n_gates), at least one", shapes)
     scaled = [G / math.sqrt(G.shape[1]) for G in gates]
     return reduce(lambda a, b: (a[:, :, None] * b[:, None, :]).reshape(len(a), -1), scaled)

@@ -32,6 +32,23 @@ def test_the_features_of_several_outputs_are_a_block_for_each():
     np.testing.assert_allclose(kernel.diagonal(U, [5.0], g[:1]), [22.5, 47.5], rtol=1e-15)
 
 
+def test_a_set_a_layer_is_told_from_one_set_for_all_layers():
+    rng = np.random.default_rng(0)
+    x, upper, lower = (rng.standard_normal((6, n)) for n in (3, 2, 4))
+    K0 = input_kernel(x)
+    for gates, depth, expected in (
+        ([upper, lower], 1, [upper, lower]),
+        ((upper, lower), 5, [upper, lower]),  # as many layers as sets, whatever the depth
+        (upper, 2, [upper, upper]),
+        (upper.tolist(), 2, [upper, upper]),
+        ([upper], 1, [upper]),
+    ):
+        kernel = GatedKernel(K0, gates, depth=depth)
+        np.testing.assert_array_equal(kernel.F, path_features(expected))
+        again = kernel.diagonal(np.eye(len(kernel.F.T)), np.ones(6), gates)
+        np.testing.assert_allclose(again, (kernel.F**2).sum(axis=1), rtol=1e-14)
+
+
 def test_order_parameters_may_need_a_gigabyte_and_no_more():
     # 8 d (10 d + 3 n) bytes with n = 100 samples: d = 3648 is the largest below 2^30
     GatedKernel(np.eye(100), np.ones((100, 3648)))
@@ -42,3 +59,10 @@ def test_order_parameters_may_need_a_gigabyte_and_no_more():
 def test_a_list_without_gates_is_no_set_of_gates():
     with pytest.raises(ValueError, match="gates needs"):
         GatedKernel(input_kernel(X), [])
+
+
+def test_outputs_count_as_points_in_what_may_be_needed():
+    # two outputs double the size and the points: 8 d (10 d + 3 n) with d = 2 M and n = 2000 allows M = 1687
+    GatedKernel(np.eye(1000), np.ones((1000, 1687)), outputs=2)
+    with pytest.raises(ValueError, match="3376 x 3376 and needs about 1 GiB"):
+        GatedKernel(np.eye(1000), np.ones((1000, 1688)), outputs=2)

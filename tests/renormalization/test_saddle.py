@@ -1,5 +1,7 @@
 """Saddle points of the action and their predictions: worked digits, conserved quantities, limits."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -162,6 +164,23 @@ def test_several_linear_outputs_obey_one_scalar_equation_an_eigenvalue():
 def test_bad_numbers_are_refused_with_the_reason(change, message):
     with pytest.raises(ValueError, match=message):
         rn.solve(worked(1), **({"y": Y} | WORKED | change))
+
+
+def test_what_is_added_to_a_kernel_counts_as_noise_in_what_is_told_of_the_solution():
+    solution = rn.solve(worked(1), Y, **WORKED)
+    jittered = dataclasses.replace(solution, jitter=0.3)
+    noisy = dataclasses.replace(solution, temperature=0.4)
+    for told in (lambda s: s.predict_from(*NEW).mean, lambda s: s.first_layer_kernel()):
+        np.testing.assert_allclose(told(jittered), told(noisy), rtol=1e-12)
+        assert np.abs(told(jittered) - told(solution)).max() > 1e-3
+
+
+def test_a_path_takes_widths_down_to_any_above_zero():
+    kernel = worked(1)
+    path = rn.width_path(kernel, Y, widths=[np.inf, 2.0, 1.0, 0.5], sigma2=1.5, temperature=0.1)
+    assert [solution.widths[0] for solution in path] == [np.inf, 2.0, 1.0, 0.5]
+    with pytest.raises(ValueError, match="widths needs numbers above 0"):
+        rn.width_path(kernel, Y, widths=[2.0, 0.0], sigma2=1.5, temperature=0.1)
 
 
 def test_errors_worked_by_hand():
