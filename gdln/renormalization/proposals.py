@@ -233,7 +233,7 @@ def fitted(log_likelihood, noise, prior, rng, *, dof, n_pilot=400, n_rounds=6):
         sizes = np.concatenate([sizes, size])
         latest = _aims(target - mixture.log_density(new), size)
         proposal = logsumexp([m.log_density(factors) for m in used], axis=0) - math.log(len(used))
-        aim = sum(_aims(targets - proposal, sizes)) / 2
+        aim = np.mean(_aims(targets - proposal, sizes), axis=0)
         mine = np.exp(mixture.log_densities(factors) - mixture.log_density(factors))
         theta, _ = logs.coordinates(factors)
         parts = tuple(

@@ -89,8 +89,18 @@ def test_kmeans_gates_find_separated_clusters_and_their_spread(rng):
     assert len({(a, b) for a, b in zip(owner, labels, strict=True)}) == 4
 
 
+@pytest.mark.parametrize("slope", [np.inf, 2.0])
+def test_a_gate_without_direction_is_on_or_off_by_its_threshold_whatever_the_slope(slope):
+    family = gates.PlaneGates(np.zeros((4, 2)), np.array([-0.5, -3.0, 0.0, 0.1]), slope=slope)
+    np.testing.assert_array_equal(family([[7.0, -7.0]]), [[1, 1, 1, 0]])
+
+
 def test_the_linear_network_has_one_gate():
     np.testing.assert_array_equal(gates.constant(np.zeros((3, 2))), np.ones((3, 1)))
+
+
+def test_a_whole_fraction_of_masks_leaves_every_gate_on(rng):
+    assert gates.task_masks(5, 3, rng, fraction=1).all()
 
 
 def test_masks_are_random_and_never_empty(rng):
@@ -133,6 +143,7 @@ def test_task_gates_refuse_a_silenced_point():
         ),
         (lambda r: gates.clusters(np.eye(3), 3, r), "bandwidth needs"),
         (lambda r: gates.task_masks(2, 3, r, fraction=0), "fraction"),
+        (lambda r: gates.task_masks(2, 3, r, fraction=1.01), "fraction"),
         (lambda r: gates.by_task([3], np.ones((2, 3))), "tasks needs numbers of at least 0 and of at most 1"),
         (lambda r: gates.by_task([0], np.ones((2, 3)), np.ones((2, 3))), r"shape \(1, 3\)"),
         (lambda r: gates.check_active([1.0]), "n_samples, n_gates"),

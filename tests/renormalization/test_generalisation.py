@@ -57,6 +57,37 @@ def test_two_steps_of_the_reweighting_worked_by_hand():
     np.testing.assert_allclose(nuclear, [a / 7, 26 / 29], rtol=1e-12)
 
 
+def test_the_reweighting_ends_once_its_smoothing_is_reached(task, family):
+    nuclear, frobenius = generalisation.interpolate_nuclear(task, family, rate=0.5, smoothing=0.5)
+    np.testing.assert_array_equal(nuclear, frobenius)  # one step, with the norm of Frobenius
+    nuclear, frobenius = generalisation.interpolate_nuclear(task, family, rate=0.5, smoothing=0.499)
+    assert np.abs(nuclear - frobenius).max() > 1e-3
+
+
+@pytest.mark.parametrize("wrong", [{"smoothing": 1.0}, {"smoothing": 0.0}, {"rate": 1.0}, {"rate": 0.0}])
+def test_smoothing_and_rate_lie_inside_of_zero_and_one(task, family, wrong):
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))} needs a number above 0 and below 1"):
+        generalisation.interpolate_nuclear(task, family, **wrong)
+
+
+def test_gates_are_a_family_or_a_pair_of_values(task, family):
+    G, G_new = family(task.X), family(task.X_new)
+    _, p = generalisation.fit(task, [G, G_new], width=40)
+    np.testing.assert_array_equal(p.mean, generalisation.fit(task, family, width=40)[1].mean)
+    for wrong in ([G], [G, G_new, G], G[:2], np.stack([G, G])):
+        with pytest.raises(
+            ValueError, match="^gates needs a family of gates, or their values at the training"
+        ):
+            generalisation.fit(task, wrong, width=40)
+
+
+def test_a_path_goes_down_to_any_width_above_zero(task, family):
+    rows = generalisation.along_widths(task, family, widths=[0.5, 3.0], temperature=0.1)
+    assert [row["width"] for row in rows] == [0.5, 3.0, np.inf]
+    with pytest.raises(ValueError, match="widths needs numbers above 0"):
+        generalisation.along_widths(task, family, widths=[0.0, 3.0], temperature=0.1)
+
+
 def test_more_points_than_can_be_interpolated_are_refused(family):
     task = relu_teacher(60, 50, 5, np.random.default_rng(0))
     with pytest.raises(ValueError, match="interpolated, got 60"):

@@ -148,6 +148,24 @@ def test_a_mode_off_the_multiples_of_one_is_found_from_them():
     assert first[0, 0, 0] == pytest.approx(math.exp(-30)) and (np.diff(first[:, 0, 0]) > 0).all()
 
 
+@pytest.mark.parametrize("chart", [FactorChart(1), LogChart(1)])
+@pytest.mark.parametrize("theta", [1e3, -1e3])
+def test_no_coordinate_is_so_far_that_its_order_parameter_has_no_number(chart, theta):
+    (factor,) = chart.factor(np.array([[theta]]))
+    U = factor @ factor.T
+    assert 0 < U < np.inf and np.isfinite(chart.coordinates(factor[None])[0]).all()
+
+
+@pytest.mark.parametrize(("n_pilot", "n_parts"), [(15, 2), (16, 4)])
+def test_pilot_draws_are_made_where_there_are_sixteen_a_coordinate(n_pilot, n_parts):
+    prior = Wishart(1, 6, 1.0)
+    mixture, n_modes = fitted(
+        lambda u: -u[0, 0], lambda u: 1.0, prior, np.random.default_rng(0), dof=8.0, n_pilot=n_pilot
+    )
+    assert n_modes == 1 and len(mixture.parts) == n_parts and mixture.parts[-1] is prior
+    assert mixture.share.sum() == pytest.approx(1, rel=1e-12) and mixture.share[-1] == 0.1
+
+
 def test_a_law_moves_by_one_step_of_expectation_and_maximisation():
     # worked by hand at dof 3: draws at 0 and 2, the second weighing three times as much; n = 1, effective draws 1.6
     law = Student(FactorChart(1), np.array([1.0]), np.array([[0.5]]), 3.0)
