@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gdln.renormalization.chains import Health, SamplingWarning, diagnostics, pareto_k
+from gdln.renormalization.chains import Health, SamplingWarning, diagnostics, pareto_k, summary
 
 
 def autoregressive(rng, rho, shape):
@@ -96,3 +96,48 @@ def test_each_fault_is_named_once_and_nothing_else_is(health, words):
 def test_too_few_or_bad_draws_are_refused(draws, message):
     with pytest.raises(ValueError, match=message):
         diagnostics(draws)
+
+
+def drawn(seed=0, n_chains=3, n_draws=50, n_new=4):
+    rng = np.random.default_rng(seed)
+    shape = n_chains, n_draws
+    outputs, spreads = rng.standard_normal((*shape, n_new)), rng.random((*shape, n_new))
+    U, kernels = rng.standard_normal((*shape, 2, 2)), rng.standard_normal((*shape, 5, 5))
+    return outputs, spreads, U @ U.swapaxes(2, 3), kernels
+
+
+def test_a_summary_averages_over_chains_and_draws():
+    outputs, spreads, U, kernels = drawn()
+    found = summary(outputs, spreads, U, 0.3, kernels)
+    flat = [values.reshape(-1, *values.shape[2:]) for values in (outputs, spreads, U, kernels)]
+    np.testing.assert_allclose(found.mean, flat[0].mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found.variance, flat[0].var(0) + flat[1].mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found.order_parameter, flat[2].mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found.first_layer_kernel, flat[3].mean(0), rtol=1e-12)
+    assert found.training_error == 0.3
+    plain = summary(outputs, None, U, 0.3)
+    np.testing.assert_allclose(plain.variance, flat[0].var(0), rtol=1e-12)
+    assert plain.first_layer_kernel is None
+    with pytest.raises(ValueError, match=r"outputs needs shape \(n_chains, n_draws, n_new, ...\)"):
+        summary(outputs[..., 0], None, U, 0.3)
+
+
+def test_bias_variance_and_error_are_means_over_the_new_points():
+    outputs, spreads, U, _ = drawn()
+    found, target = summary(outputs, spreads, U, 0.3), np.array([1.0, -2.0, 0.5, 3.0])
+    told = found.errors(target)
+    bias = np.mean((outputs.reshape(-1, 4).mean(0) - target) ** 2)
+    variance = np.mean(outputs.reshape(-1, 4).var(0) + spreads.reshape(-1, 4).mean(0))
+    assert told.bias == pytest.approx(bias, rel=1e-12)
+    assert told.variance == pytest.approx(variance, rel=1e-12)
+    assert told.error == pytest.approx(bias + variance, rel=1e-12)
+    # independent draws: two times the mean of what the bias and a draw have in common, and its spread over the root
+    away = outputs.reshape(-1, 4) - found.mean
+    expected = (2 * (away * (found.mean - target)).mean(1)).std() / np.sqrt(150)
+    assert told.bias_error == pytest.approx(expected, rel=0.2)
+
+
+def test_the_middle_draw_of_a_single_chain_is_left_out_where_it_is_cut_into_two():
+    x = np.random.default_rng(0).standard_normal(9)
+    found, halves = diagnostics(x[None]), diagnostics(np.stack([x[:4], x[5:]]))
+    assert (found.bulk, found.tail, found.r_hat) == (halves.bulk, halves.tail, halves.r_hat)
