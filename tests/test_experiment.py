@@ -20,7 +20,7 @@ PAGES = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").rgl
 TABLE = [
     (file, script, chosen, re.findall(r"{ref}`([\w-]+)`", pages))
     for file, script, chosen, pages in re.findall(
-        r"^\| `(\w+)\.json` \| `(\w+)\.py(?: --set (\w+))?`.*? \| (.+) \|$",
+        r"^\| `(\w+)` \| `(\w+)\.py`(?: `--set (\w+)`)?.*? \| (.+) \|$",
         (ROOT / "book" / "large_experiments.md").read_text(encoding="utf-8"),
         re.M,
     )

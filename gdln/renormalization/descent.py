@@ -205,10 +205,8 @@ class Problem:
         return factors
 
     def _prior_factor(self, above, l):
-        """Cholesky factor of r_l A_l from that of U_{l+1}."""
+        """Cholesky factor of r_l A_l from that of U_{l+1}, which is one for the read-out."""
         unit = np.sqrt(self.sigma2) * np.exp(0.5 * self.log_ratios[l])
-        if l == self.depth - 1:
-            return unit * np.eye(self.sizes[l])
         return unit * np.kron(above, np.eye(self.new[l]))
 
     def evaluate(self, theta):
@@ -278,8 +276,7 @@ class Problem:
         metric, above, first = np.zeros((total, total)), np.zeros((total, 1, 1)), total
         for l in reversed(range(self.depth)):
             d, inverse, (i, j) = self.sizes[l], np.linalg.inv(lams[l]), self.tril[l]
-            below = np.kron(above, np.eye(self.new[l])) if l < self.depth - 1 else np.zeros((total, d, d))
-            below = inverse @ below @ lams[l]
+            below = inverse @ np.kron(above, np.eye(self.new[l])) @ lams[l]
             if self.finite[l]:
                 first -= len(i)
                 own = np.zeros((len(i), d, d))

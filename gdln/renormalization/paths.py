@@ -119,7 +119,7 @@ def check_memory(dims, n_points):
     Raises
     ------
     ValueError
-        If its matrices and the features of the points take more than :data:`MEMORY` bytes.
+        If its matrices and the features of the points take more than ``MEMORY`` bytes.
     """
     d = math.prod(dims)
     need = 8 * d * (10 * d + 3 * n_points)

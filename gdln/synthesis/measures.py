@@ -170,8 +170,10 @@ def kernel_movement(start, end):
     """
     (P0, Q0), (P, Q) = _moments("start", start), _moments("end", end)
     checks.need(P0.shape == P.shape and Q0.shape == Q.shape, "end", "the shapes of start", P)
+    unit = max(np.abs(P0).max(), np.abs(Q0).max()) or 1.0  # in which squares are numbers
+    P0, Q0, P, Q = (moment / unit for moment in (P0, Q0, P, Q))
     before = _kernel_square(P0, Q0)
-    checks.need(before > 0, "start", "a kernel that is not zero", P0)
+    checks.need(before > 0, "start", "a kernel that is not zero", unit * P0)
     return float(np.sqrt(_kernel_square(P - P0, Q - Q0) / before))
 
 

@@ -30,6 +30,12 @@ def test_a_loss_at_rest_has_ratio_one_and_a_falling_one_less():
     assert bayes.stationary(0.5 ** np.arange(12)) == pytest.approx(0.125)
 
 
+def test_a_loss_at_rest_needs_four_records():
+    assert bayes.stationary([4.0, 3.0, 2.0, 1.0]) == 0.5  # the last quarter over the one before
+    with pytest.raises(ValueError, match="losses needs at least four records"):
+        bayes.stationary([3.0, 2.0, 1.0])
+
+
 def test_the_product_of_two_halves_has_no_bias_of_noise():
     rng = np.random.default_rng(0)
     process = rng.standard_normal((50, 1))

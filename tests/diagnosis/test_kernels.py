@@ -138,6 +138,32 @@ class Twice(nn.Module):
         return self.layer(torch.tanh(self.layer(x)))
 
 
+class Named(nn.Module):
+    """Layers that are called without a tensor in the first place: by name, and with a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.layer, self.out = Listed(), nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.out(self.layer(input=self.inner([x, x])))
+
+
+class Listed(nn.Module):
+    """A sum of a list times a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.size = nn.Parameter(torch.ones(()))
+
+    def forward(self, parts):
+        return self.size * sum(parts)
+
+
+def test_layers_called_by_name_or_with_a_list_are_not_heard_and_no_trouble():
+    assert list(kernels.features(filled(Named()), normal(4, 3))) == ["out"]
+
+
 class Besides(nn.Module):
     """A layer that is called once, and whose weight does something else as well."""
 

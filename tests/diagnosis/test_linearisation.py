@@ -79,6 +79,24 @@ def test_a_loss_in_place_of_a_time_is_reached(loss):
     assert idle.time == 0 and np.array_equal(idle.outputs, F0)
 
 
+def test_a_loss_is_reached_however_far_down_it_lies():
+    # four samples that learn at rate one: the loss 1/8 times the squares falls as exp(-2 t / 4)
+    K, F0 = np.eye(4).reshape(4, 1, 4, 1), np.zeros((4, 1))
+    Y = np.array([[1.0], [0.0], [0.0], [0.0]])
+    for until in (0.1, 1e-60, 1e-250):
+        run = linearisation.train_linearised(K, K[:1], F0, F0[:1], Y, until=until)
+        assert run.time == pytest.approx(2 * np.log(1 / 8 / until), rel=1e-9)
+
+
+def test_a_direction_that_the_kernel_does_not_see_stays_where_it_began():
+    K = np.ones((2, 1, 2, 1))  # the sum is learnt, the difference is not
+    F0, Y = np.array([[0.3], [0.1]]), np.array([[2.0], [1.0]])
+    for time in (1e9, np.inf):
+        run = linearisation.train_linearised(K, K[:1], F0, F0[:1], Y, time=time)
+        np.testing.assert_allclose(run.outputs, [[1.6], [1.4]], rtol=1e-9)
+        np.testing.assert_allclose(run.test_outputs, [[1.6]], rtol=1e-9)
+
+
 def test_a_loss_or_a_time_that_cannot_be_reached_is_refused():
     K, K_test, F0, F0_test = problem()
     Y = normal(6, 2, seed=9).numpy()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gdln.diagnosis import bayes, kernels, known, linearisation
+from gdln.diagnosis import bayes, kernels, known, layers, linearisation, modes
 from gdln.diagnosis.measure import diagnose
 from gdln.diagnosis.networks import flat
 from gdln.kernels.moments import FullyConnected
@@ -128,10 +128,10 @@ def test_batch_normalisation_in_evaluation_mode_and_many_outputs():
     assert list(found.features) == ["0", "1", "4"] and found.features["0"] == 0
 
 
-def descended(model, rate, *, loss="squared", dtype=torch.float64, n_steps=60):
+def descended(model, rate, *, loss="squared", dtype=torch.float64, n_steps=60, unit=1.0):
     """The diagnosis of gradient descent at a rate in units of one over the largest eigenvalue at the start."""
     X = normal(8, 3, dtype=dtype)
-    Y = normal(8, model[-1].out_features, seed=1, dtype=dtype)
+    Y = unit * normal(8, model[-1].out_features, seed=1, dtype=dtype)
     Y, miss = (
         (Y.argmax(1), nn.functional.cross_entropy)
         if loss == "cross_entropy"
@@ -164,11 +164,12 @@ def test_a_loss_that_rises_between_checkpoints_is_warned_of_with_any_number_of_o
     assert f"{(rises > 0).sum()} of 20 neighbouring" in note and note in str(wild)
 
 
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n_outputs", [1, 5])
-def test_rounding_at_the_end_of_a_descent_is_no_rise(n_outputs, dtype):
+def test_rounding_at_the_end_of_a_descent_is_no_rise(n_outputs, dtype, unit):
     found = descended(
-        nn.Sequential(filled(nn.Linear(3, n_outputs), dtype=dtype)), 1.0, dtype=dtype, n_steps=600
+        nn.Sequential(filled(nn.Linear(3, n_outputs), dtype=dtype)), 1.0, dtype=dtype, n_steps=600, unit=unit
     )
     assert np.ptp(found.losses[-3:]) < 1e-5 * found.losses[-1]
     assert not any("loss rises" in note for note in found.notes)
@@ -203,6 +204,57 @@ def test_one_layer_and_a_scalar_without_an_axis_are_exactly_linear():
     m = found.measures
     assert m["movement"] == 0 and m["weight_gap"] < 1e-12 and m["smallest_cosine"] > 1 - 1e-12
     assert found.verdict.kind == "lazy" and not found.imbalance
+
+
+@pytest.mark.parametrize(
+    "n_outputs, every, summed", [(3, True, False), (4, False, False), (100, False, False), (101, False, True)]
+)
+def test_few_outputs_enter_one_by_one_more_with_themselves_and_many_by_their_sum(n_outputs, every, summed):
+    pair = [small(widths=(3, 4, n_outputs), seed=k) for k in (0, 1)]
+    data = normal(6, 3), normal(6, n_outputs, seed=1)
+    found = diagnose(pair[0], pair[1:], data, rng=np.random.default_rng(0), lr=0.1)
+    assert ("sharpness_start" in found.measures) == every
+    assert any("is that of their sum" in note for note in found.notes) == summed
+
+
+def test_a_run_needs_eight_records_for_its_layers_and_no_rate_means_a_flow():
+    models, X, Y = [small(widths=(3, 4, 1), seed=k) for k in range(9)], normal(6, 3), normal(6, 1, seed=1)
+    run = [(float(k), net) for k, net in enumerate(models)][1:]
+    short = diagnose(models[0], run[:6], (X, Y), rng=np.random.default_rng(0))
+    assert "needs at least 8 checkpoints" in short.missing["smallest_cosine"] and not short.layers
+    found = diagnose(models[0], run[:7], (X, Y), rng=np.random.default_rng(0))
+    errors = np.stack([(net(X) - Y).detach().numpy() for net in models[:8]])
+    E = layers.integrated_error(errors, np.arange(8.0))
+    told = layers.layer_changes(models[0], models[7], X, E, rng=np.random.default_rng(0))
+    assert [layer.cosine for layer in found.layers] == pytest.approx(
+        [layer.cosine for layer in told], rel=1e-12
+    )
+    kernels_of = [kernels.feature_kernels(net, X) for net in (models[0], models[7])]
+    assert found.features == {
+        name: kernels.movement(*(k[name].detach().numpy() for k in kernels_of)) for name in found.features
+    }
+
+
+def test_modes_of_classes_are_those_of_probabilities_however_large_the_outputs():
+    pair, X, labels = [small(widths=(3, 4, 2), seed=k) for k in (0, 1)], normal(8, 3), np.array([0, 1] * 4)
+    for net in pair:
+        net[-1].layer.weight.data *= 1e3
+    found = diagnose(pair[0], pair[1:], (X, labels), rng=np.random.default_rng(0), loss="cross_entropy")
+    outputs = torch.stack([torch.softmax(net(X), dim=1) for net in pair]).detach().numpy()
+    told = modes.mode_course(X.numpy(), np.eye(2)[labels], outputs, [0.0, 1.0])
+    np.testing.assert_allclose(found.course.strength, told.strength, rtol=1e-9)
+
+
+def test_the_gaps_to_the_limit_of_infinite_width_are_relative_to_it():
+    X, Y, X_test = normal(4, 3), normal(4, 1, seed=1), normal(5, 3, seed=2)
+    pair, limit = [small(widths=(3, 9, 1), seed=k) for k in (0, 1)], FullyConnected(1, "relu")
+    found = diagnose(
+        pair[0], pair[1:], (X, Y), rng=np.random.default_rng(0), test=X_test, infinite=limit, temperature=0.3
+    )
+    told = bayes.infinite_width(limit, X.numpy(), Y.numpy(), X_test.numpy(), temperature=0.3)
+    for name in ("nngp", "ntk"):
+        away = np.linalg.norm(pair[1](X_test).detach().numpy() - told[name])
+        assert found.measures[f"{name}_gap"] == pytest.approx(away / np.linalg.norm(told[name]), rel=1e-9)
 
 
 def test_the_middle_of_a_run_is_where_half_of_its_time_is_over():

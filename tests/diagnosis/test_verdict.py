@@ -73,6 +73,16 @@ def test_below_at_and_above_a_threshold(measures, name, threshold, below, at, ab
     assert kinds == [below, at, above]
 
 
+def test_a_reason_says_on_which_side_of_its_thresholds_a_number_lies():
+    for moved, where in (
+        (0.05, "below 0.1"),
+        (0.1, "between 0.1 and 0.5"),
+        (0.5, "between 0.1"),
+        (0.6, "above 0.5"),
+    ):
+        assert f"moved by {moved}, {where}" in decide({"movement": moved, "trained_gap": 0.15}).reasons[0]
+
+
 def test_the_thresholds_are_those_of_the_calibration():
     assert dataclasses.asdict(THRESHOLDS) == {
         "drift": 0.5, "memory": 0.3, "stationary": 0.5, "process": 0.15, "lazy_movement": 0.1, "lazy_gap": 0.1,

@@ -197,6 +197,13 @@ def test_the_lowest_of_several_minima_over_the_scale_is_found():
     assert far[1].action > solution.action + 1 and far[1].U[0][0, 0] < 1e-3 * scalar.scale
 
 
+def test_the_lowest_scale_at_zero_temperature_is_the_limit_of_those_above():
+    kernel, y, _, _ = problem(np.random.default_rng(2), n=30, n_inputs=40)
+    starts = [descent.Problem(kernel, y, 10, 0.2, T)._lowest_scale() for T in (0.0, 1e-9)]
+    assert np.abs(starts[0]).min() > 0.1
+    np.testing.assert_allclose(*starts, rtol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:saddle point not reached. rounding")
 @pytest.mark.parametrize("sigma2", [1e5, 1e6, 1e8])
 @pytest.mark.parametrize("depth", [2, 3])

@@ -177,6 +177,20 @@ def test_the_data_term_and_its_rounding_error_worked_by_hand():
     assert kernel.rank(np.eye(1)) == 1
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_spectrum_is_that_of_the_matrix_of_samples(outputs):
+    x, y = task(n=60, outputs=outputs)
+    matrix, features = both(x, planes(3), outputs=outputs)
+    root = np.random.default_rng(3).standard_normal((matrix.dims[0], matrix.dims[0]))
+    U, y = root @ root.T + 0.1 * np.eye(len(root)), y.T.ravel()
+    (expected, shares), (found, others) = (kernel.spectrum(U, y) for kernel in (matrix, features))
+    n = features.n_features
+    np.testing.assert_allclose(np.sort(found)[-n:], expected[-n:], rtol=1e-9)
+    assert np.count_nonzero(found) == n < len(y)
+    np.testing.assert_allclose(others[:n], shares[-n:], rtol=1e-7)
+    assert others[n:].sum() == pytest.approx(shares[:-n].sum(), rel=1e-9)
+
+
 def test_a_kernel_of_lower_rank_than_its_capacity_has_zeros_in_its_spectrum():
     # three samples have both gates on: of the 2 x 3 features the second gate's reach three samples in one direction
     rng = np.random.default_rng(5)

@@ -19,6 +19,12 @@ def two_ways(c):
     return np.array([[[1.0, 0.0], [0.0, 1.0]], [[c, 0.0], [c, 0.0]]])
 
 
+def test_a_unit_has_at_most_ten_planes():
+    assert margins.private_gates(np.eye(2), 1, np.random.default_rng(0), 10).shape == (1, 2, 1024)
+    with pytest.raises(ValueError, match="n_planes needs a whole number"):
+        margins.private_gates(np.eye(2), 1, np.random.default_rng(0), 11)
+
+
 @pytest.mark.parametrize("c", [0.1, 0.7, 0.715, 3.0])
 def test_of_two_ways_to_fit_the_group_norm_takes_the_cheaper_and_the_l2_norm_both(c):
     """By hand: unit 0 alone costs the root of two, unit 1 alone 1/c; and l2 has the kernel I + c^2 everywhere."""

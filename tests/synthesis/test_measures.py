@@ -54,6 +54,22 @@ def test_kernel_movement_is_that_of_the_whole_kernel_matrix():
     assert measures.kernel_movement(pairs[0], pairs[0]) == 0
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
+def test_kernel_movement_has_no_unit_and_one_moment_may_be_zero(unit):
+    none, one = np.zeros((1, 1)), unit * np.ones((1, 1))
+    assert measures.kernel_movement((none, one), (one, one)) == pytest.approx(1, rel=1e-12)
+    assert measures.kernel_movement((none, one), (none, 1.5 * one)) == pytest.approx(0.5, rel=1e-12)
+    for start in ((none, none), (one, -one)):
+        with pytest.raises(ValueError, match="start needs a kernel that is not zero"):
+            measures.kernel_movement(start, (one, one))
+
+
+def test_a_value_that_is_reached_at_a_record_is_reached_then():
+    times, slopes = np.array([1.0, 2.0, 4.0]), np.ones(3)
+    for values, when in (([0, 1, 2], 1), ([-1, 0, 2], 2), ([-2, -1, 0], 4), ([-3, -2, -1], np.inf)):
+        assert measures._crossing(times, np.array(values, dtype=float), slopes) == when
+
+
 def test_maps_between_records_are_those_of_the_run_and_outside_there_are_none():
     run = exponential(SIGMA, np.linspace(0, 2, 50))
     between = measures.maps_at(run, [0.0, 0.777, 2.0])
