@@ -3,7 +3,7 @@ import pytest
 from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 
-from gdln.synthesis import theories
+from gdln.synthesis import measures, theories
 from gdln.synthesis.theories import THEORIES
 
 S = np.array([0.98, 0.4])
@@ -99,6 +99,23 @@ def test_movement_is_that_of_the_moments_at_the_end():
     assert theories.movement([s], gamma, 4, "frozen") == 0
     ratio = theories.movement([s], 1e-4, 4, "race") / theories.movement([s], 1e-4, 4, "mean_field")
     assert ratio == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("gamma", SCALES)
+def test_movement_of_the_rules_is_that_of_weights_written_out(gamma):
+    M, N0 = 2, 3
+    basis = np.eye(M + N0)  # rows of the read-out and columns of the first layer, orthonormal at infinite width
+    A0, W0, target = basis[:M], basis[M:].T, np.eye(M, N0) * S[:, None]
+    # both layers by frozen signals: A = A0 + e W0', W = W0 + A0' e with A W = 2 e = target / gamma
+    e = target / (2 * gamma)
+    zero = A0 + e @ W0.T, W0 + A0.T @ e
+    # only the backward signal frozen: W = W0 + A0' e, and A gathers what W sends forward on the way
+    e = np.eye(M, N0) * [[brentq(lambda e, x=s / gamma: 2 * e + e**3 / 2 - x, 0, s / gamma)] for s in S]
+    ada = A0 + e @ W0.T + e @ e.T @ A0 / 2, W0 + A0.T @ e
+    for theory, (A, W) in (("align_zero", zero), ("align_ada", ada)):
+        np.testing.assert_allclose(gamma * A @ W, target, rtol=1e-9)
+        expected = measures.kernel_movement((np.eye(M), np.eye(N0)), (A @ A.T, W.T @ W))
+        assert theories.movement(S, gamma, N0, theory) == pytest.approx(expected, rel=1e-9)
 
 
 def test_movement_falls_with_the_power_two_when_lazy_and_one_when_rich():
