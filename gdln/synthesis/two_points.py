@@ -418,6 +418,7 @@ def _integrate(start, constants, times):
     # in the units of p, so that a change of units changes nothing; LSODA needs tolerances above zero
     far = math.sqrt(encoder * d_y / eta_y) if eta_y else 0.0
     scale = max(y0 / h0, abs(w0) / h0, d_y / (h0 + far)) + np.finfo(float).tiny
+    given_up = np.full((3, len(times)), np.nan)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ODEintWarning)  # the caller reports it
@@ -431,9 +432,9 @@ def _integrate(start, constants, times):
                 full_output=True,
             )
     except OverflowError:
-        return np.full((3, len(times)), np.nan)
+        return given_up
     if info["message"] != "Integration successful.":
-        return np.full((3, len(times)), np.nan)
+        return given_up
     h = np.exp(states[:, 0])
     return np.array([h, np.maximum(states[:, 1], 0) * h, states[:, 2] * h])
 

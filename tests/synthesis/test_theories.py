@@ -104,7 +104,9 @@ def test_movement_is_that_of_the_moments_at_the_end():
 @pytest.mark.parametrize("gamma", SCALES)
 def test_movement_of_the_rules_is_that_of_weights_written_out(gamma):
     M, N0 = 2, 3
-    basis = np.eye(M + N0)  # rows of the read-out and columns of the first layer, orthonormal at infinite width
+    basis = np.eye(
+        M + N0
+    )  # rows of the read-out and columns of the first layer, orthonormal at infinite width
     A0, W0, target = basis[:M], basis[M:].T, np.eye(M, N0) * S[:, None]
     # both layers by frozen signals: A = A0 + e W0', W = W0 + A0' e with A W = 2 e = target / gamma
     e = target / (2 * gamma)

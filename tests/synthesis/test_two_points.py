@@ -146,6 +146,24 @@ def test_a_start_that_no_two_vectors_have_is_refused_and_one_at_the_bound_is_not
         pairs.solve_pair(1.0, 4.0, 2.9, 1.0, 0.25, 1.0, 1.0, times)
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_a_start_may_miss_the_bound_by_rounding_in_any_unit_of_the_targets(unit):
+    y0, d_y = 4 * unit, unit
+    for part, allowed in ((0.9, True), (1.1, False)):
+        w0 = y0 - np.sqrt(y0 * d_y + part * 1e-9 * (y0 + d_y) ** 2)
+        if allowed:
+            pairs.solve_pair(1.0, y0, w0, 1.0, d_y, 1.0, 1.0, [0.0])
+        else:
+            with pytest.raises(ValueError, match="w0 needs to be that of two vectors"):
+                pairs.solve_pair(1.0, y0, w0, 1.0, d_y, 1.0, 1.0, [0.0])
+
+
+@pytest.mark.parametrize("rate", [1e150, 1e300])
+def test_where_the_integrator_gives_up_there_are_three_curves_without_numbers(rate):
+    found = pairs._integrate(np.array([1.0, 1.0, 0.5]), (1.0, 4.0, rate, rate), np.linspace(0, 1, 5))
+    assert found.shape == (3, 5) and np.isnan(found).all()
+
+
 def test_the_line_of_the_invariant_is_the_derivative_of_the_flow():
     # the gradient of c is at right angles to the velocity
     h, y, w, d_x, d_y, eta_h, eta_y = 0.4, 0.3, -0.2, 1.5, 2.0, 0.7, 1.3
