@@ -375,7 +375,7 @@ def code_statistics(a, phi, labels):
     """
     a, phi = _neurons(a, phi)
     labels = checks.array("labels", labels, shape=(phi.shape[1],), dtype=int, least=0)
-    checks.need(len(a) > 1 and (np.ptp(a, axis=0) > 0).all(), "a", "readouts that differ between neurons", a)
+    checks.need((np.ptp(a, axis=0) > 0).all(), "a", "readouts that differ between neurons", a)
     checks.need((np.ptp(phi, axis=1) > 0).any(), "phi", "activities that differ between samples", phi)
     s = np.linalg.norm(a, axis=1) * np.sqrt(np.square(phi).mean(axis=1))
     ranked = np.cumsum(np.sort(s)[::-1]) / s.sum()

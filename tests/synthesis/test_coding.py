@@ -149,6 +149,22 @@ def test_statistics_of_codes_worked_by_hand():
     assert mixed.class_share == pytest.approx(0, abs=1e-12)
 
 
+def test_the_share_of_a_neuron_is_its_readout_times_its_activity():
+    # sizes 3 * 4 = 12, 5 * 2 = 10 and 1 * 8 = 8 of ten neurons, the others silent
+    a, phi = np.zeros((10, 1)), np.zeros((10, 2))
+    a[:3, 0], phi[:3] = (3.0, 5.0, 1.0), [[4.0, 4.0], [2.0, -2.0], [8.0, 8.0]]
+    found = coding.code_statistics(a, phi, [0, 0])
+    assert found.top_share == pytest.approx(12 / 30, rel=1e-12)
+    assert found.participation == pytest.approx(30**2 / (10 * (12**2 + 10**2 + 8**2)), rel=1e-12)
+
+
+def test_a_label_without_readout_is_refused():
+    a, phi = np.ones((3, 2)), np.ones((3, 4))
+    np.testing.assert_allclose(coding.own_outputs(a, phi, [0, 1, 1, 0]), 1)
+    with pytest.raises(ValueError, match="labels needs numbers of at least 0 and of at most 1, got 2"):
+        coding.own_outputs(a, phi, [0, 1, 2, 0])
+
+
 def test_own_outputs_add_up_to_those_of_the_network():
     rng = np.random.default_rng(6)
     _, Y, labels = task(rng)
@@ -199,6 +215,10 @@ def test_statistics_name_the_argument_in_which_nothing_differs():
     for phi in (np.zeros((5, 4)), np.ones((5, 4)), rng.standard_normal((5, 1)) * np.ones(4)):
         with pytest.raises(ValueError, match="^phi needs activities that differ between samples"):
             coding.code_statistics(a, phi, labels)
+    phi = rng.standard_normal((5, 4))
+    for same in (np.ones((5, 2)), a * [1, 0], a[:1]):
+        with pytest.raises(ValueError, match="^a needs readouts that differ between neurons"):
+            coding.code_statistics(same, phi[: len(same)], labels)
 
 
 def test_readouts_that_are_their_means_have_no_law():

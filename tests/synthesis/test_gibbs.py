@@ -43,4 +43,15 @@ def test_noise_that_rounding_swallows_is_refused_in_a_network_narrower_than_its_
     sigma, rng = np.eye(2, 4) / 2, np.random.default_rng(0)
     with pytest.raises(ValueError, match="^noise needs at least 1e-12"):
         gibbs.sample(sigma, 1.0, 1e-14, width, 10, rng)
-    assert np.abs(gibbs.sample(sigma, 1.0, 1e-14, 8, 10, rng).maps - sigma).max() < 1e-9
+    gibbs.sample(sigma, 1.0, 1e-12, width, 10, rng)  # the bound itself is allowed
+    for wide in (4, 8):
+        assert np.abs(gibbs.sample(sigma, 1.0, 1e-14, wide, 10, rng).maps - sigma).max() < 1e-9
+
+
+def test_sizes_beyond_ten_million_are_refused():
+    rng = np.random.default_rng(0)
+    assert gibbs.sample([[0.5]], 1.0, 0.5, 80, 80, rng, n_burn=80).maps.shape == (80, 1, 1)
+    for name in ("width", "n_sweeps", "n_burn"):
+        sizes = {"width": 2, "n_sweeps": 2, "n_burn": 0} | {name: 10**7 + 1}
+        with pytest.raises(ValueError, match=rf"^{name} needs a whole number of .* at most 1e\+07"):
+            gibbs.sample([[0.5]], 1.0, 0.5, rng=rng, **sizes)
