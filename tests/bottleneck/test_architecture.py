@@ -102,6 +102,19 @@ def test_conditional_draws_are_one_function_whatever_the_order_of_questions(rng)
     np.testing.assert_allclose((up - down)[:, 0] / (2 * step), jacobian[:, 0, 0], atol=0.02)
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_what_counts_as_determined_does_not_depend_on_the_unit_of_the_activities(unit):
+    net = Bottleneck(FullyConnected(1, "relu"), FullyConnected(2, "relu", b_std=0.0), 3)
+    z, ranks = np.random.default_rng(0).standard_normal((4, 3)), []
+    for scale in (1.0, unit):
+        f = ConditionalDraw(net, 2, np.random.default_rng(1))
+        values, slopes = f(scale * z)
+        # a ReLU network without bias is its gradient times its input
+        np.testing.assert_allclose(values, np.einsum("nkd,nd->nk", slopes, scale * z), rtol=1e-3)
+        ranks.append(f.rank)
+    assert ranks[0] == ranks[1] > 4
+
+
 def test_conditional_draws_have_the_covariance_of_kernel_and_gradient(rng):
     net, z = architecture(2, upper=2), rng.standard_normal((2, 2))
     f0 = ConditionalDraw(net, 40_000, rng)

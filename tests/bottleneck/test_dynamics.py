@@ -48,6 +48,29 @@ def test_the_first_step_is_that_of_the_composite_kernel(method, activation, b_st
     assert np.linalg.norm(moved - expected) < tolerance * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("activation", ["erf", "relu", "linear"])
+def test_the_jacobian_of_a_trained_linearisation_is_the_derivative_of_its_outputs(activation, n_outputs, rng):
+    net = Bottleneck(FullyConnected(1, activation), FullyConnected(1, activation, b_std=0.3), 3)
+    upper = dynamics._Tangent(net, draw_features(net, n_outputs, 60, rng))
+    for _ in range(3):  # weights that have moved
+        _, _, cache = upper.evaluate(rng.standard_normal((4, 3)))
+        upper.update(cache, 0.5 * rng.standard_normal((4, n_outputs)))
+    z = rng.standard_normal((5, 3))
+    _, J, _ = upper.evaluate(z)
+    for axis, step in enumerate(1e-5 * np.eye(3)):
+        slope = (upper.evaluate(z + step)[0] - upper.evaluate(z - step)[0]) / 2e-5
+        np.testing.assert_allclose(J[:, :, axis], slope, atol=1e-7)
+
+
+@pytest.mark.parametrize("came", [np.ones((2, 12, 1)), [np.ones((12, 1)), np.ones((12, 1, 3))], (1, 2, 3)])
+def test_the_start_of_the_upper_part_is_a_pair_of_values_and_jacobian(came, rng):
+    X, Y = problem(rng)
+    net = architecture()
+    with pytest.raises(ValueError, match="f0 needs to return a value and a Jacobian"):
+        dynamics.memory(net, X, Y, draw(net, X, rng), lambda z: came, lr=0.1, n_steps=1)
+
+
 def test_no_scale_of_the_step_changes_the_flow_at_small_steps(rng):
     X, Y = problem(rng)
     net = architecture()

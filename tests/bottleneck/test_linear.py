@@ -188,6 +188,15 @@ def test_time_to_level_agrees_with_the_flow():
     assert reached == pytest.approx(0.01, rel=1e-3)
 
 
+def test_a_level_that_the_start_meets_takes_no_time_and_one_that_equals_the_loss_takes_some():
+    A, B, sigma_yx, _ = setting()
+    left = np.square(sigma_yx - A @ B / np.sqrt(len(A.T))).sum() / np.square(sigma_yx).sum()
+    assert bl.time_to_level(A, B, sigma_yx, 2.0, 3.0, 1.001 * left) == 0
+    assert 0 < bl.time_to_level(A, B, sigma_yx, 2.0, 3.0, 0.999 * left) < 0.1
+    steps = bl.descent_steps(None, None, [[1.0]], [[1.0]], 1.0, 1.0, [0.125], 1.0)
+    np.testing.assert_array_equal(steps, [1])  # the loss of the zero map is not below itself
+
+
 def test_descent_with_small_steps_takes_the_time_of_the_flow():
     A, B, target, _ = setting()
     t = bl.time_to_level(A, B, target, 2.0, 3.0, 0.01, variance=0.5)

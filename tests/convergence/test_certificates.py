@@ -162,6 +162,14 @@ def test_dependent_inputs_have_an_eigenvalue_of_exactly_zero_and_no_certificate(
     assert (certificate.rate, certificate.fraction, certificate.radius) == (0, 0, np.inf)
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_what_is_rounding_in_an_eigenvalue_does_not_depend_on_the_unit(unit):
+    low = unit * np.array([[2.0, 1.0], [1.0, 2.0]])
+    assert certificates.smallest_eigenvalue(low) == pytest.approx(unit, rel=1e-12)
+    phi = np.random.default_rng(0).standard_normal((6, 3)) * np.sqrt(unit)
+    assert certificates.smallest_eigenvalue(phi @ phi.T) == 0
+
+
 def test_theorem_b_returns_the_largest_fraction():
     rng = np.random.default_rng(0)
     phi = features.linear_features(tasks.sphere(8, 12, rng))

@@ -86,7 +86,7 @@ def test_finite_width_becomes_the_mean_field_in_wide_networks_at_the_rate_of_the
 
 
 def test_noise_ratio_is_linear_in_the_width():
-    assert posterior.noise_ratio(0.5, 100, 2.0, 50) == pytest.approx(0.25)
+    assert posterior.noise_ratio(0.5, 100, 3.0, 50) == pytest.approx(1 / 9)
 
 
 def test_an_accidental_width_beyond_float64_is_refused():
