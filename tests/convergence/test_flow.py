@@ -155,6 +155,37 @@ def test_pre_activations_move_by_order_one_only_in_mean_field_scaling():
     assert 0.4 < ratio["ntk"] < 0.6
 
 
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("size", [1e3, 1e5, 1e7])
+def test_six_digits_of_the_movement_are_right_however_large_the_output_weights(size, scaling):
+    rng = np.random.default_rng(0)
+    X, half, y = rng.standard_normal((4, 6)), rng.standard_normal((50, 4)), rng.standard_normal(4)
+    h0, c = np.vstack([half, half]), size * np.repeat([1.0, -1.0], 50)
+    times = [0.0, 3.0 / size**2 * (100 if scaling == "mean_field" else 1)]
+    given = X @ X.T / 6, h0, c, y, "tanh", times
+    exact = flow(*given, scaling=scaling, rtol=1e-10, atol=1e-15 / size).alpha[-1]
+    found = flow(*given, scaling=scaling).alpha[-1]
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6 * np.abs(exact).max())
+
+
+def test_a_run_begins_at_time_zero_wherever_its_records_begin():
+    rng = np.random.default_rng(0)
+    X, h0, y = rng.standard_normal((4, 6)), rng.standard_normal((6, 4)), rng.standard_normal(4)
+    given = X @ X.T / 6, h0, np.repeat([1.0, -1.0], 3), y, "tanh"
+    whole = flow(*given, [0.0, 0.5, 3.0])
+    for times in ([0.5], [0.5, 3.0], [3.0]):
+        some = flow(*given, times)
+        assert some.times.tolist() == times
+        for t, alpha in zip(times, some.alpha, strict=True):
+            np.testing.assert_allclose(alpha, whole.alpha[whole.times.tolist().index(t)], atol=1e-6)
+
+
+def test_a_run_that_is_over_at_its_start_is_recorded_there():
+    h0 = np.array([[0.3, -0.2], [0.3, -0.2]])
+    run = flow(np.eye(2), h0, [1.0, -1.0], [0.0, 0.0], "tanh", [1.0, 2.0], stop_ratio=0.1)
+    assert run.times.tolist() == [0.0] and run.loss.tolist() == [0.0] and not run.alpha.any()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -206,6 +237,9 @@ def test_scales_of_nodes_sum_to_one_between_equal_and_a_power(n_units):
 
 def test_the_largest_scale_tends_to_a_number_by_hand():
     # the squares' inverses sum to pi^2 / 6
+    for share in (-0.01, 1.01):
+        with pytest.raises(ValueError, match="share needs a number of at least 0 and of at most 1"):
+            node_scales(4, share)
     assert node_scales(10**6, 0.5)[0] == pytest.approx(0.5 * 6 / np.pi**2, rel=1e-5)
 
 
