@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,11 @@ LIMITS = (
 EVIDENCE = (
     "Thresholds and evidence: chapter “Which theory describes my network?”, book/synthesis/which_theory.md"
 )
+
+#: Characters of a line of the report, as many as the book has room for.
+WIDTH = 84
+#: Characters of the column of names in its tables.
+NAME_WIDTH = 28
 
 
 @dataclass(frozen=True)
@@ -100,22 +106,21 @@ class Diagnosis:
         if self.layers:
             lines += [
                 "",
-                "Layers: moved, cosine with the frozen prediction, shuffled and error-blind control, rank",
+                "Layers: moved; cosine with frozen prediction, shuffled and error-blind control; rank",
             ]
-            lines += [
-                f"  {layer.name:<28} {layer.moved:8.3g} {_number(layer.cosine)} {_number(layer.shuffled)} "
-                f"{_number(layer.blind)} {layer.rank:6.1f}"
-                for layer in self.layers
-            ]
+            for layer in self.layers:
+                cosines = [_number(value) for value in (layer.cosine, layer.shuffled, layer.blind)]
+                lines += _row(layer.name, f"{layer.moved:8.3g}", *cosines, f"{layer.rank:6.1f}")
         if self.features:
             lines += ["", "Feature kernels of the inputs of each layer moved by"]
-            lines += [f"  {name:<28} {value:8.3g}" for name, value in self.features.items()]
+            for name, value in self.features.items():
+                lines += _row(name, f"{value:8.3g}")
         if self.notes:
             lines += ["", "Beware:", *(f"  {note}" for note in self.notes)]
         lines += ["", "What this cannot tell:"]
         lines += [f"  {WORDS[name]}: {why}" for name, why in self.missing.items()]
         lines += [f"  {limit}" for limit in LIMITS]
-        return "\n".join([*lines, "", EVIDENCE + "."])
+        return "\n".join(_wrapped(line) for line in [*lines, "", EVIDENCE + "."])
 
     def to_frame(self):
         """Every number in a tidy table.
@@ -239,6 +244,26 @@ class Diagnosis:
     def _alt(self):
         said = [f"{WORDS[name]} {self.measures[name]:.3g}" for name in list(self.measures)[:3]]
         return f"Left, {', '.join(said)}; middle, alignment of {len(self.layers)} weights; right, the loss over time."
+
+
+def _wrapped(line):
+    """A line as one or several that fit, the later ones indented by two more; no word is broken."""
+    words = line.lstrip(" ")
+    indent = line[: len(line) - len(words)]
+    return textwrap.fill(
+        words,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _row(name, *numbers):
+    """A row of a table; a name that is too long for its column stands on a line of its own above."""
+    start = [] if len(name) <= NAME_WIDTH else [f"  {name}"]
+    return [*start, " ".join((f"  {'' if start else name:<{NAME_WIDTH}}", *numbers))]
 
 
 def _number(value):

@@ -1,10 +1,13 @@
 """The report says what was measured and what was not, in words, in a table, in a figure, on a page."""
 
+import dataclasses
 import re
 
 import matplotlib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gdln.diagnosis import known, report
 from gdln.diagnosis.measure import diagnose
@@ -22,14 +25,60 @@ def found():
     )
 
 
+def words(text):
+    """The words of a text, however its lines are broken."""
+    return " ".join(text.split())
+
+
 def test_the_words_hold_the_verdict_its_reasons_every_measure_and_every_gap(found):
-    text = str(found)
+    text = words(str(found))
     assert text.startswith(f"Verdict: {found.verdict.kind}")
     for part in (*found.verdict.reasons, *found.missing.values(), *report.LIMITS, report.EVIDENCE):
-        assert part in text
+        assert words(part) in text
     for name in found.measures:
         assert report.WORDS[name] in text
     assert all(layer.name in text for layer in found.layers)
+
+
+any_name = st.integers(1, 90).map(lambda length: ("layer-wise." * 9)[:length])
+said = st.lists(any_name, min_size=1, max_size=20).map(" ".join)
+
+
+@given(said, said, said, said, any_name, st.floats(0, 1e300), st.floats(0.5, 5e3))
+def test_no_line_of_a_report_is_wide_but_a_single_word_and_no_word_is_broken_or_lost(
+    found, theory, reason, why, note, name, moved, rank
+):
+    layer = dataclasses.replace(found.layers[0], name=name, moved=moved, rank=rank, cosine=None)
+    stated = dataclasses.replace(found.verdict, theory=theory, reasons=(reason, reason))
+    text = str(
+        dataclasses.replace(
+            found,
+            verdict=stated,
+            missing={"process": why},
+            notes=(note, note),
+            layers=(*found.layers, layer),
+            features={name: moved, "last": moved},
+        )
+    )
+    for line in text.splitlines():
+        assert len(line) <= 84 or len(line.split()) == 1, line
+        assert line == line.rstrip()
+    in_order = [theory + ".", "because " + reason, "because " + reason, "Measured:", f"{name} {moved:.3g} - "]
+    in_order += [f"{name} {moved:.3g} last", "Beware:", note, note, f"{report.WORDS['process']}: {why}"]
+    found_at = 0
+    for part in (*in_order, *report.LIMITS, report.EVIDENCE + "."):
+        found_at = words(text).index(words(part), found_at) + len(words(part))
+
+
+@pytest.mark.parametrize("length", [1, 28, 29, 82, 83, 200])
+def test_a_layer_of_any_name_has_its_numbers_below_those_of_the_others(found, length):
+    name = "n" * length
+    layers = (dataclasses.replace(found.layers[1], name=name), found.layers[1])
+    lines = str(dataclasses.replace(found, layers=layers, features={})).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Layers:"))
+    rows = lines[start + 1 : lines.index("", start)]
+    assert rows[0].split()[0] == name and len(rows) == (2 if length <= 28 else 3)
+    assert rows[-2][30:] == rows[-1][30:]
 
 
 def test_every_measure_and_every_missing_one_has_words_and_none_is_both(found):
@@ -55,8 +104,6 @@ def test_the_figure_has_three_panels_with_words(found):
 
 
 def test_the_page_stands_alone_and_escapes_names(found):
-    import dataclasses
-
     layers = (dataclasses.replace(found.layers[0], name="<script>alert(1)</script>"), *found.layers[1:])
     before = matplotlib.pyplot.get_fignums()
     page = dataclasses.replace(found, layers=layers).to_html()
