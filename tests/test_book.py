@@ -49,6 +49,18 @@ def test_code_fits_its_column(page):
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
+def test_what_a_cell_prints_fits_its_column(page):
+    printed = [
+        line
+        for pre in built(page).select(".cell_output .output:not(.is-claim) pre")  # claims are wrapped
+        for line in pre.get_text().splitlines()
+    ]
+    cells = re.findall(r"^```\{code-cell\}.*?^```", (ROOT / f"{page}.md").read_text(), flags=re.M | re.S)
+    assert bool(printed) or not any("print(" in cell for cell in cells)  # else the outputs were not found
+    assert not [line for line in printed if len(line) > 84]
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
 def test_a_notebook_holds_the_code_of_its_source_and_no_directive(page):
     import jupytext
 
