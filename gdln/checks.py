@@ -1093,13 +1093,18 @@ def _bounds(name, found, above, least, below, most):
     ):
         if bound is not None and (wrong := outside(bound)).any():
             what = _bounded("numbers", above, least, below, most)
-            raise ValueError(f"{name} needs {what}, got {found[wrong].flat[0]:.6g}")
+            raise ValueError(f"{name} needs {what}, got {_digits(found[wrong].flat[0])}")
 
 
 def _bounded(noun, above, least, below, most):
     bounds = ((above, "above"), (least, "of at least"), (below, "below"), (most, "of at most"))
-    words = [f"{word} {bound:.6g}" for bound, word in bounds if bound is not None and np.isfinite(bound)]
+    words = [f"{word} {_digits(bound)}" for bound, word in bounds if bound is not None and np.isfinite(bound)]
     return f"{noun} {' and '.join(words)}" if words else noun
+
+
+def _digits(value):
+    """A number in words of an error: whole ones with all their digits, so that one beyond a bound differs from it."""
+    return str(value) if isinstance(value, numbers.Integral) else f"{value:.6g}"
 
 
 def _not_finite(found):

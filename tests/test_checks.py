@@ -174,6 +174,17 @@ def test_both_sides_of_every_bound(bound, passes, fails):
         checks.array("x", [np.nan], finite=False, **{bound: 1})
 
 
+def test_a_whole_number_beyond_a_large_bound_is_told_with_all_its_digits():
+    with pytest.raises(
+        ValueError, match="^x needs a whole number of at least 1 and of at most 10000000, got 10000001"
+    ):
+        checks.count("x", 10**7 + 1, most=10**7)
+    with pytest.raises(ValueError, match="^x needs numbers of at most 10000000, got 10000001$"):
+        checks.array("x", [10**7 + 1], dtype=int, most=10**7)
+    with pytest.raises(ValueError, match="^x needs numbers of at most 0.5, got 1.23457e[+]07$"):
+        checks.array("x", [12345678.9], most=0.5)
+
+
 @pytest.mark.parametrize("x", [1, 1.0, np.float32(1), np.int8(1), np.array(1), Fraction(1)])
 def test_a_number_becomes_a_float(x):
     assert type(checks.number("x", x)) is float and checks.positive("x", x) == 1
