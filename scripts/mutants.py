@@ -55,7 +55,7 @@ START = 30
 def mutants(text):
     """Yield every mutant of a module's text as (line, what changed, new text), the same change of a line numbered.
 
-    Docstrings, error messages, warnings, annotations and default values of keyword arguments stay as they are, and
+    Docstrings, error messages, warnings, annotations and default values of arguments and fields stay as they are, and
     so do numbers of at most a millionth and the options of :data:`SETTINGS`: how far below the digits shown a search
     ends, or in what pieces an array is worked through, is not mathematics, and tests that held it would be tests of
     rounding. A negative length in a reshape keeps its size, which numpy does not read.
@@ -76,6 +76,9 @@ def mutants(text):
         if isinstance(node, ast.FunctionDef):
             for part in (*node.args.defaults, *node.args.kw_defaults, *node.decorator_list):
                 skipped.update(map(id, ast.walk(part)) if part is not None else ())
+        if isinstance(node, ast.ClassDef):
+            for part in (line.value for line in node.body if isinstance(line, ast.AnnAssign) and line.value):
+                skipped.update(map(id, ast.walk(part)))
     lines = text.splitlines(keepends=True)
     starts = np.concatenate([[0], np.cumsum([len(line.encode()) for line in lines])])
 

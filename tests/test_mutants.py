@@ -55,6 +55,11 @@ def test_tolerances_settings_and_messages_are_left_alone(line):
     assert {change for _, change, _ in mutants(line)} <= {"> to >="}
 
 
+def test_default_values_of_fields_are_left_alone_and_what_a_class_computes_is_not():
+    text = "class A:\n    size: float = 2.0\n    most = 3\n\n    def f(self):\n        k: int = 4\n        return k\n"
+    assert [(line, change) for line, change, _ in mutants(text)] == [(3, "3 to 4"), (6, "4 to 5")]
+
+
 def test_the_unknown_length_of_a_reshape_loses_its_sign_and_nothing_else():
     assert [change for _, change, _ in mutants("y = x.reshape(-1, n)")] == ["- dropped"]
 

@@ -184,6 +184,10 @@ def test_a_run_that_is_over_at_its_start_is_recorded_there():
     h0 = np.array([[0.3, -0.2], [0.3, -0.2]])
     run = flow(np.eye(2), h0, [1.0, -1.0], [0.0, 0.0], "tanh", [1.0, 2.0], stop_ratio=0.1)
     assert run.times.tolist() == [0.0] and run.loss.tolist() == [0.0] and not run.alpha.any()
+    np.testing.assert_array_equal(run.features(0), run.features(-1))
+    for k in (1, -2):
+        with pytest.raises(ValueError, match="^k needs a whole number"):
+            run.features(k)
 
 
 @pytest.mark.parametrize(

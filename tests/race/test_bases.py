@@ -257,3 +257,37 @@ def test_output_bases_that_differ_where_paths_are_open_together_count_as_residua
     missed = 2 * 2 * (2 * np.sin(angle / 2) * together) ** 2
     total = 2 + 2 + 2 * 2 * together**2
     assert bases.residual == pytest.approx(np.sqrt(missed / total), rel=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("label", [1e-3, 1.0, 1e3])
+def test_the_residual_has_no_unit(unit, label):
+    net = GatedGraph({"x": 2, "h": 3, "a": 2, "b": 2}, [("x", "h"), ("h", "a"), ("h", "b")])
+    # the modes of the inputs that the two outputs ask for lie at an angle
+    yx = {0: label * unit * np.diag([2.0, 1.0]), 1: label * unit * np.diag([2.0, 1.0]) @ rotation(0.4)}
+    xx = {(p, p): unit**2 * np.eye(2) for p in (0, 1)}
+    bases = diagonalise(Correlations(net, yx, xx))
+    (V,) = bases.inputs.values()
+    told = [(U * S) @ V.T for U, S in zip(bases.outputs.values(), bases.S, strict=True)]
+    missed = sum(np.square(told[p] - m).sum() for p, m in yx.items())
+    share = np.sqrt(missed / sum(np.square(m).sum() for m in yx.values()))
+    assert bases.residual == pytest.approx(share, rel=1e-9) and share > 0.05
+
+
+@pytest.mark.parametrize("values", [(2.0, 2.0, 2.0), (2.0, 1.0, 1.0), (1.0, 3e-10, 2e-10)])
+def test_drives_of_a_chain_are_positive_whether_its_modes_are_alike_or_nearly_nothing(values):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        yx = orthogonal(3, rng) * values @ orthogonal(3, rng)
+        net = GatedGraph({"x": 3, "h": 3, "y": 3}, [("x", "h"), ("h", "y")])
+        bases = diagonalise(Correlations(net, {0: yx}, {(0, 0): np.eye(3)}))
+        np.testing.assert_allclose(bases.S, [values], rtol=1e-5)
+
+
+def test_modes_that_share_no_edge_share_a_column():
+    net = GatedGraph({"u": 2, "v": 2, "h": 3, "y": 2}, [("u", "h"), ("v", "h"), ("h", "y")])
+    # of two inputs each drives another mode of the output, and has one more that drives none
+    yx = {0: np.diag([1.0, 0.0]), 1: np.diag([0.0, 1.0])}
+    bases = diagonalise(Correlations(net, yx, {(0, 0): np.eye(2), (1, 1): np.eye(2)}))
+    assert bases.S.shape == (2, 2) and bases.residual < 1e-12
+    np.testing.assert_allclose(np.abs(bases.S), np.eye(2), atol=1e-12)

@@ -90,6 +90,10 @@ def test_a_run_of_no_length_records_its_start(times):
     run = propagation.simulate(SQUARE, weights, x, y, times, gates)
     assert len(run.loss) == len(times)
     np.testing.assert_array_equal(run.at(0)["x->h"], weights["x->h"])
+    np.testing.assert_array_equal(run.at(-1)["x->h"], run.at(len(times) - 1)["x->h"])
+    for k in (len(times), -len(times) - 1):
+        with pytest.raises(ValueError, match="^k needs a whole number"):
+            run.at(k)
 
 
 def test_a_run_that_diverges_ends_within_a_second_and_says_when():

@@ -45,11 +45,30 @@ def test_a_single_path_is_the_two_layer_chain():
     assert (signs > 0).all() and np.abs(got - expected).max() < 1e-8
 
 
-def test_the_reduced_flow_is_the_slope_of_the_reduced_loss():
-    tree = PathwayTree([[0, 0, 1], [0, 0]], [[0, 0]], [2.0, 1.0], [1.0, 0.5], n_trunk=2)
-    reduction = tree.path_by_path()
+def skipping():
+    """Paths of one, two and three edges from one input to one output, each pair of them open together."""
+    net = GatedGraph(
+        {"x": 2, "a": 3, "b": 4, "y": 2},
+        {"xy": ("x", "y"), "xa": ("x", "a"), "ay": ("a", "y"), "ab": ("a", "b"), "by": ("b", "y")},
+    )
+    rng = np.random.default_rng(3)
+    pairs = [(j, p) for j in range(3) for p in range(3)]
+    weight = rng.random((3, 3, 2))
+    weight = weight + weight.swapaxes(0, 1)
+    return Reduction(net, rng.standard_normal((3, 2)), pairs, [weight[j, p] for j, p in pairs])
+
+
+@pytest.mark.parametrize(
+    "reduction",
+    [
+        PathwayTree([[0, 0, 1], [0, 0]], [[0, 0]], [2.0, 1.0], [1.0, 0.5], n_trunk=2).path_by_path(),
+        skipping(),
+    ],
+    ids=["tree", "paths of several lengths"],
+)
+def test_the_reduced_flow_is_the_slope_of_the_reduced_loss(reduction):
     rng = np.random.default_rng(0)
-    B, way = rng.standard_normal((2, tree.n_edges, 2))
+    B, way = rng.standard_normal((2, len(reduction.graph.edges), 2))
     slope = (reduction.loss(B + 1e-5 * way) - reduction.loss(B - 1e-5 * way)) / 2e-5
     assert slope == pytest.approx(-(reduction.velocity(B) * way).sum(), rel=1e-7)
 
@@ -206,6 +225,8 @@ def test_bad_arguments_are_refused():
         (lambda: PathwayTree([[0, 2]], [[0]], S, D), "^inputs needs levels"),
         (lambda: PathwayTree([[0]], [[0]], S, D, 0), "n_trunk"),
         (lambda: Reduction(chain(), np.ones((2, 1)), [[0, 0]], [[1.0]]), "n_paths"),
+        (lambda: Reduction(chain(), np.ones((1, 1)), [[0, 0, 0]], [[1.0]]), "^pairs needs shape"),
+        (lambda: Reduction(chain(), np.ones((1, 1)), [[[0, 0], [0, 0]]], [[1.0]]), "^pairs needs shape"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
