@@ -170,6 +170,39 @@ def test_what_a_variance_may_lose_is_a_millionth_of_the_terms_it_is_a_difference
             solve(unit * (1 - 1.1e-6 * terms))
 
 
+def test_a_point_that_the_network_is_sure_of_has_no_variance(rng):
+    X, X_test, Y = data(rng, 20, 3, 4)
+    train, test, prior = three(LINEAR, X, 0 * X_test)
+    assert not prior.any()
+    for solved in (
+        function_space.gradient_flow(train, test, Y, [0.0, np.inf], test_nngp=prior),
+        function_space.posterior(train, test, Y, test_nngp=prior, noise=0.1),
+    ):
+        assert not solved.variance.any() and not solved.mean.any()
+
+
+@pytest.mark.parametrize(
+    "F, Y, scale, fits",
+    [
+        (0.99e150, 0.0, 1.0, True),
+        (1e150, 0.0, 1.0, False),
+        (0.0, -1e100, 0.99e50, True),
+        (0.0, -1e100, 1e50, False),
+        (0.0, 0.0, 0.99e150, True),
+        (0.0, 0.0, 1e150, False),
+    ],
+)
+def test_losses_whose_squares_are_no_numbers_are_refused(F, Y, scale, fits):
+    def value():
+        return function_space.loss_and_gradient([[F]], [[Y]], "squared", scale)[0]
+
+    if fits:
+        assert np.isfinite(value())
+    else:
+        with pytest.raises(FloatingPointError, match="whose squares float64 can hold"):
+            value()
+
+
 def test_losses_and_slopes_of_one_sample_are_those_worked_out_by_hand():
     loss = function_space.loss_and_gradient
     # squared: F - 2 Y = (1, 1, -2) over one sample

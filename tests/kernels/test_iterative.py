@@ -89,6 +89,23 @@ def test_the_work_does_not_depend_on_the_unit_of_the_targets(store):
         assert work(y, tolerance=once[2]) == once
 
 
+def test_no_more_products_are_taken_than_allowed():
+    X, y = problem()
+
+    def solved(**limit):
+        return solve_iteratively(nngp, X, y, 0.1, rng=np.random.default_rng(0), rank=30, store=False, **limit)
+
+    needed, enough = solved().products, []
+    for limit in range(1, needed + 1):
+        try:
+            enough.append(solved(max_products=limit).products)
+        except Diverged as error:
+            assert not enough and f"more than {limit} products" in str(error)
+        else:
+            assert enough[-1] <= limit
+    assert 0 < len(enough) < needed
+
+
 def test_the_kernels_made_and_the_products_taken_are_counted():
     X, y = problem(50)
     made = []
@@ -136,6 +153,7 @@ def test_a_ridge_below_the_rounding_of_the_stored_kernel_is_said_and_needs_none_
         ({"rank": 0}, "rank needs"),
         ({"tile": 0}, "tile needs"),
         ({"tolerance": 0.0}, "tolerance needs"),
+        ({"tolerance": 1.0}, "tolerance needs"),
         ({"kernel": lambda A, B: np.ones((2, 2))}, "kernel needs"),
         ({"kernel": lambda A, B: np.full((len(A), len(B)), np.nan)}, "kernel needs"),
     ],

@@ -193,6 +193,8 @@ def test_orthogonal_weights_have_one_singular_value():
         ({"x": 1, "y": 1, "z": 1}, [("x", "y")], "^edges needs one at every node, got none at 'z'"),
         ({"x": 1, "y": 1}, [("x", "y"), ("x", "y")], "^edges needs names of their own for parallel edges"),
         ({"x": 1, "y": 1}, {"x": ("x", "y")}, "^edges needs names that no node has, got str 'x'"),
+        ({"x": 1, "y": 1}, ["xy"], "^edges needs pairs"),
+        ({"x": 1, "y": 1}, [("x", "y", "x")], "^edges needs pairs"),
     ],
 )
 def test_a_bad_graph_is_refused(widths, edges, message):
