@@ -16,6 +16,9 @@ from gdln import checks
 #: 20 units in the last place, and 1 - cos^2 of collinear inputs by as much.
 COLLINEAR = 64 * float(np.finfo(float).eps)
 
+#: One minus the squared correlation of two erf units that says little more than rounding.
+SATURATED = 1e-8
+
 _QUIET = np.errstate(over="ignore", invalid="ignore")  # an overflow ends in words, see _in_range
 
 
@@ -98,6 +101,9 @@ def _erf_maps(p11, p12, p22, value, slope, scale=1.0):
     xp.clip(value, -1, 1, out=value)
     xp.multiply(value, value, out=slope)
     xp.subtract(xp.ones_like(r1), slope, out=slope)
+    if (slope < SATURATED).any():
+        # by Cauchy and Schwarz the determinant of 1 + 2p is at least 1 + tr 2p, of which rounding may leave nothing
+        xp.maximum(slope, (1 + 2 * p11 + 2 * p22) * both**2, out=slope)
     xp.sqrt(slope, out=slope)
     xp.divide(both, slope, out=slope)
     xp.multiply(slope, 4 / np.pi * scale, out=slope)
@@ -137,7 +143,7 @@ def _relu_partials(p11, p12, p22):
 
 def _erf_partials(p11, p12, p22):
     a1, a2 = 1 + 2 * p11, 1 + 2 * p22
-    delta = a1 * a2 - 4 * p12**2
+    delta = np.maximum(a1 * a2 - 4 * p12**2, a1 + a2 - 1)  # its bound by Cauchy and Schwarz
     root = np.sqrt(delta)
     cube = np.pi * delta * root
     return (

@@ -28,6 +28,7 @@ class ChainTrajectory:
         return self.weights.prod(axis=1)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a divergence is reported, not warned of
 def simulate_chain(weights, s, lr, n_steps, d=1.0):
     r"""Gradient descent on the scalar weights of a chain.
 
@@ -159,6 +160,7 @@ class LinearTrajectory:
         return product
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a divergence is reported, not warned of
 def simulate(weights, sigma_yx, sigma_x, lr, n_steps, record_every=1, method="rk4", rates=None):
     r"""Train every weight of a deep linear network on the squared error.
 

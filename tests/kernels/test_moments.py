@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdln.kernels.gram import gradient_covariance, gram, input_gradients
-from gdln.kernels.moments import MAPS, FullyConnected, diagonal, diagonal_slope, from_moments
+from gdln.kernels.moments import MAPS, FullyConnected, diagonal, diagonal_slope, dual, from_moments
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -196,6 +196,26 @@ def test_kernels_keep_their_digits_at_tiny_and_huge_inputs(scale):
     network = FullyConnected(2, "relu", 1.5, 0.0)
     start, far = gram(network, X), gram(network, scale * X)
     close(far, type(start)(scale**2 * start.nngp, scale**2 * start.ntk), digits=12)
+
+
+def test_the_average_of_saturated_erf_units_stays_between_minus_one_and_one():
+    p = np.random.default_rng(0).uniform(1, 10, 5000) * 1e24  # a cosine is off by a rounding, to either side
+    for sign in (1, -1):
+        np.testing.assert_allclose(dual("erf", p, sign * p, p), sign, rtol=1e-7)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4, 1e6, 1e8, 1e12, 1e30])
+def test_saturated_erf_units_on_one_line_have_the_tangent_kernel_of_their_diagonal(size):
+    X = size * np.array([[1.0, 2.0], [1.0, 2.0], [-1.0, -2.0]])
+    kernel = gram(FullyConnected(1, "erf", b_std=0.0), X)
+    signs = np.array([1.0, 1.0, -1.0])
+    along = kernel.ntk * np.outer(signs, signs) / kernel.ntk[0, 0]
+    # one minus a squared cosine loses the size squared in units of the last place, and then is bounded
+    assert (along > 0).all() and (along < 1 + 1e-9).all()
+    assert np.abs(along - 1).max() < 1e-15 * size**2 + 1e-14
+    np.testing.assert_allclose(kernel.nngp * np.outer(signs, signs), kernel.nngp[0, 0], rtol=1e-6)
+    if size < 1e30:  # whose fourth power, in the derivatives, is no number
+        assert np.isfinite(gradient_covariance(FullyConnected(1, "erf", b_std=0.0), X)).all()
 
 
 def test_inputs_too_large_for_the_kernel_end_in_words():

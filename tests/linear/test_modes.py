@@ -49,8 +49,30 @@ def test_tau_only_rescales_time():
         lambda t, tau: modes.mode_strength(t, 0.8, 1e-2, 1.5, tau),
         lambda t, tau: modes.mode_strength_unbalanced(t, 0.8, 1e-2, 0.3, 1.5, tau),
         lambda t, tau: modes.depth_strength(t, 0.8, 1e-2, 4, 1.5, tau),
+        lambda t, tau: np.array(modes.chain_weights(t, 0.8, 0.3, -0.1, 1.5, tau)),
     ):
         np.testing.assert_allclose(f(3 * t, 3.0), f(t, 1.0), rtol=1e-13)
+
+
+@pytest.mark.parametrize("t", [1e-18, 1e-15, 1e-12, 1e-3, 10.0])
+def test_a_mode_that_starts_far_above_its_target_falls_to_all_digits(t):
+    s, a0, d = 2.0, 1e14, 0.5
+    expected = s / (-d * np.expm1(-2 * s * t) + s / a0 * np.exp(-2 * s * t))
+    assert modes.mode_strength(t, s, a0, d) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_mode_without_weights_stays_without_strength():
+    found = modes.mode_strength_unbalanced([0.0, 1.0, 1e3], 1.5, 0.0, [[0.0], [-0.2]])
+    np.testing.assert_array_equal(found[0], 0)
+    assert found[1, -1] == pytest.approx(1.5, rel=1e-12)
+
+
+def test_data_without_correlation_have_no_modes():
+    found = modes.modes(np.zeros((2, 3)), np.eye(3))
+    assert found.s.shape == (0,) and found.U.shape == (2, 0) and found.mixing == 0
+    near = modes.modes(np.diag([1.0, 2e-12, 0.5e-12]), np.eye(3))
+    assert len(near.s) == 2
 
 
 def test_rescaling_weights_absorbs_the_input_variance():

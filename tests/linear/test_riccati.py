@@ -69,6 +69,7 @@ def test_a_network_at_its_target_stays_there():
     for name in ("inputs", "maps", "outputs"):
         np.testing.assert_allclose(getattr(moments, name)[2], getattr(moments, name)[0], atol=1e-13)
     assert np.abs(riccati.kernel_distance(moments)).max() < 1e-13
+    np.testing.assert_array_equal(riccati.kernel_distance(moments, 2), riccati.kernel_distance(moments, -1))
     for reference in (3, -4):
         with pytest.raises(ValueError, match="^reference needs a whole number"):
             riccati.kernel_distance(moments, reference)

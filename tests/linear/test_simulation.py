@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gdln import checks
 from gdln.linear import modes, simulation
 
 
@@ -44,17 +45,46 @@ def test_simulated_flow_has_the_slope_of_the_loss():
             assert slope == pytest.approx(-(loss(up) - loss(down)) / 2e-5, abs=1e-9)
 
 
+def test_a_step_of_descent_worked_by_hand_with_a_rate_a_layer():
+    W1, W2 = (
+        np.array([[1.0], [2.0]]),
+        np.array([[3.0, -1.0]]),
+    )  # the product is 1, the target 2, the variance 0.5
+    run = simulation.simulate([W1, W2], [[2.0]], [[0.5]], lr=0.1, n_steps=1, method="euler", rates=[2.0, 0.5])
+    # back-propagated error 2 - 0.5 = 1.5
+    np.testing.assert_allclose(run.weights[0][1], W1 + 0.1 * 2.0 * 1.5 * W2.T, rtol=1e-14)
+    np.testing.assert_allclose(run.weights[1][1], W2 + 0.1 * 0.5 * 1.5 * W1.T, rtol=1e-14)
+    np.testing.assert_array_equal(run.times, [0, 0.1])
+
+
+def test_a_chain_descends_by_its_formula_and_knows_its_times():
+    run = simulation.simulate_chain([1.0, 2.0, 0.5], s=2.0, lr=0.1, n_steps=3, d=0.5)
+    np.testing.assert_allclose(run.times, [0, 0.1, 0.2, 0.3])
+    assert run.weights.shape == (4, 3) and run.strength[0] == 1
+    np.testing.assert_allclose(run.weights[1], [1 + 0.15 * 1, 2 + 0.15 * 0.5, 0.5 + 0.15 * 2], rtol=1e-14)
+
+
+def test_weights_in_ntk_parametrisation_have_the_variance_and_the_rate_of_their_fan_in():
+    weights, rates = simulation.ntk_weights((40, 200, 50, 30), np.random.default_rng(0))
+    assert [W.shape for W in weights] == [(200, 40), (50, 200), (30, 50)] and rates == [1, 1 / 200, 1 / 50]
+    for W, variance in zip(weights, rates, strict=True):
+        assert W.var() == pytest.approx(variance, rel=4.5 * np.sqrt(2 / W.size))
+
+
+def test_a_run_that_diverges_between_records_ends_with_its_last_step():
+    with pytest.raises(checks.Diverged) as caught:
+        simulation.simulate([[[3.0]], [[3.0]]], [[1.0]], [[1.0]], lr=1.0, n_steps=50, record_every=100)
+    assert caught.value.step == 50
+
+
 def test_divergence_is_reported_and_not_returned():
-    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="too large"):
+    with pytest.raises(FloatingPointError, match="too large"):
         simulation.simulate(
             [np.eye(2), np.eye(2)], 9 * np.eye(2), np.eye(2), lr=5.0, n_steps=50, method="euler"
         )
-    with (
-        np.errstate(all="ignore"),
-        pytest.raises(FloatingPointError, match="too large"),
-    ):  # between two records
+    with pytest.raises(FloatingPointError, match="too large"):  # between two records
         simulation.simulate([9 * np.eye(2)] * 3, np.eye(2), np.eye(2), lr=1.0, n_steps=13, record_every=100)
-    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="too large"):
+    with pytest.raises(FloatingPointError, match="too large"):
         simulation.simulate_chain([10.0, 10.0], 1.0, 1.0, 30)
 
 
