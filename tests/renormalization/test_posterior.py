@@ -118,6 +118,61 @@ def test_slices_mix_where_the_data_move_the_order_parameter_far(width, sigma2, t
     assert abs(errors.variance - variance.mean()) < 4.5 * errors.variance_error
 
 
+def test_a_posterior_without_a_mode_warns_and_one_with_a_mode_does_not(monkeypatch):
+    args = data(np.random.default_rng(1))
+
+    def run():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            posterior.importance(
+                *args, width=30, sigma2=1.0, temperature=0.1, rng=np.random.default_rng(0), n_draws=100
+            )
+        return any("no mode of the posterior was found" in str(w.message) for w in said)
+
+    assert not run()
+    fitted = posterior.fitted
+    monkeypatch.setattr(posterior, "fitted", lambda *a, **k: (fitted(*a, **k)[0], 0))
+    assert run()
+
+
+@pytest.mark.filterwarnings("ignore::gdln.renormalization.chains.SamplingWarning")
+def test_draws_at_which_the_data_are_impossible_are_not_asked_for_predictions(monkeypatch):
+    args, likelihood = data(np.random.default_rng(1)), posterior._Conditional.log_likelihood
+    predict = posterior._Conditional.predict
+
+    def impossible(u):
+        return np.trace(u) > 2.6
+
+    def asked(self, u):
+        assert not impossible(u)
+        return predict(self, u)
+
+    monkeypatch.setattr(
+        posterior._Conditional,
+        "log_likelihood",
+        lambda self, u: -np.inf if impossible(u) else likelihood(self, u),
+    )
+    monkeypatch.setattr(posterior._Conditional, "predict", asked)
+    found = posterior.importance(
+        *args, width=30, sigma2=1.0, temperature=0.1, rng=np.random.default_rng(0), n_draws=100
+    )
+    assert np.isfinite(found.mean).all() and np.trace(found.order_parameter) < 2.6
+    assert 0 < np.count_nonzero(found.draws["weight"] == 0) < 50
+
+
+def test_a_step_along_an_ellipse_looks_at_one_turn_that_ends_with_its_first_guess(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        posterior, "_slice", lambda value, here, *bracket: (seen.append(bracket[:3]), here)[::-1]
+    )
+    for seed in range(200):
+        posterior._along_ellipse([np.ones((2, 2))], 0, None, 0.0, np.random.default_rng(seed))
+    start, low, high = np.transpose(seen)
+    np.testing.assert_array_equal(start, high)
+    np.testing.assert_allclose(high - low, 2 * np.pi, rtol=1e-12)
+    assert 0 <= start.min() < 0.1 and 2 * np.pi - 0.1 < start.max() < 2 * np.pi
+
+
 def test_without_data_a_step_along_an_ellipse_forgets_where_it_began():
     rng, n = np.random.default_rng(0), 2000
     start = 3 * np.ones((1, 20))
