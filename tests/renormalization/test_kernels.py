@@ -27,6 +27,13 @@ def test_a_stack_of_kernels_gives_what_the_factorised_kernel_gives():
     np.testing.assert_allclose(p.variance, q.variance, atol=1e-7)
 
 
+def test_an_index_of_a_stack_may_have_one_value_and_none_less():
+    D = np.einsum("mn,pq->mnpq", np.eye(2), np.eye(3))
+    assert KernelStack(D, dims=(1, 2)).dims == (1, 2) and KernelStack(D).dims == (2,)
+    with pytest.raises(ValueError, match="dims needs numbers of at least 1"):
+        KernelStack(D, dims=(2, 0))
+
+
 @pytest.mark.parametrize("binary", [False, True])
 def test_the_rank_of_the_kernel_is_the_capacity(binary):
     rng = np.random.default_rng(9)

@@ -49,6 +49,21 @@ def test_a_set_a_layer_is_told_from_one_set_for_all_layers():
         np.testing.assert_allclose(again, (kernel.F**2).sum(axis=1), rtol=1e-14)
 
 
+def test_new_points_have_the_gates_of_the_family_or_those_that_are_given():
+    x, new = np.arange(12.0).reshape(6, 2), np.array([[1.0, -1.0], [0.5, 2.0]])
+    values = new[:, :1]
+    kernel = GatedKernel.from_inputs(x, lambda X: X[:, :1])
+    np.testing.assert_array_equal(kernel.new_points(new)[2], values)
+    np.testing.assert_array_equal(kernel.new_points(new, 2 * values)[2], 2 * values)
+    for several in ([values, values], [lambda X: X[:, :1], values]):
+        np.testing.assert_array_equal(kernel.new_points(new, several)[2], [values, values])
+    for wrong in (values[:1], [values, values[:1]]):
+        with pytest.raises(ValueError, match="gates needs one row for each of 2 new points"):
+            kernel.new_points(new, wrong)
+    with pytest.raises(ValueError, match="gates needs those of the new points"):
+        GatedKernel.from_inputs(x, x[:, :1]).new_points(new)
+
+
 def test_order_parameters_may_need_a_gigabyte_and_no_more():
     # 8 d (10 d + 3 n) bytes with n = 100 samples: d = 3648 is the largest below 2^30
     GatedKernel(np.eye(100), np.ones((100, 3648)))

@@ -184,8 +184,8 @@ def test_a_path_takes_widths_down_to_any_above_zero():
 
 
 def test_errors_worked_by_hand():
-    prediction = rn.saddle.Prediction(np.array([3.0, 1.0]), np.array([0.5, 1.5]))
-    assert prediction.errors([1.0, 1.0]) == rn.saddle.Errors(2.0, 1.0, 3.0)
+    prediction = rn.saddle.Prediction(np.array([4.0, 1.0]), np.array([0.5, 1.5]))
+    assert prediction.errors([1.0, 1.0]) == rn.saddle.Errors(4.5, 1.0, 5.5)
 
 
 def test_errors_are_bias_plus_variance_and_a_short_run_warns():

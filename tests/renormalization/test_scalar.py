@@ -47,6 +47,19 @@ def test_the_scalar_solver_agrees_at_finite_temperature_and_unequal_widths():
     np.testing.assert_allclose(scalar.action, matrix.action, rtol=1e-10)
 
 
+def test_a_singular_kernel_is_refused_without_noise_with_its_rank_and_no_width_at_all():
+    for K0, rank in ((np.ones((3, 3)), 1), (np.zeros((3, 3)), 0), (np.diag([1.0, 1e-14, 1e-18]), 2)):
+        with pytest.raises(ValueError, match=f"its rank, .*, is {rank} for 3 data points"):
+            solve_linear(K0, np.ones(3), widths=4, sigma2=1.0)
+    with pytest.raises(ValueError, match="widths needs one width or more"):
+        solve_linear(np.eye(2), np.ones(2), widths=[], sigma2=1.0)
+
+
+def test_at_infinite_depth_the_scale_ends_where_its_margin_does():
+    assert depth_limit(0.5, 1.0, 2.0) == np.inf and depth_limit(0.25, 1.0, 2.0) == np.inf
+    assert depth_limit(0.75, 1.0, 2.0) == pytest.approx(3, rel=1e-14)
+
+
 def test_the_kernel_scale_of_deep_narrow_networks_has_the_predicted_limit():
     for alpha, r0, sigma2 in ((0.5, 1.3, 1.5), (2.0, 0.4, 3.0)):
         limit = depth_limit(alpha, r0, sigma2)
