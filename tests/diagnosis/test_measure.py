@@ -161,7 +161,7 @@ def test_a_loss_that_rises_between_checkpoints_is_warned_of_with_any_number_of_o
     (note,) = (note for note in wild.notes if "loss rises" in note)
     k = rises.argmax()
     assert f"at most from {wild.losses[k]:.3g} to {wild.losses[k + 1]:.3g}" in note
-    assert f"{(rises > 0).sum()} of 20 neighbouring" in note and note in str(wild)
+    assert f"{(rises > 0).sum()} of 20 neighbouring" in note and note in " ".join(str(wild).split())
 
 
 @pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
