@@ -122,3 +122,7 @@ def test_the_exponent_is_the_slope_in_logarithms():
         assert verdict.width_exponent(widths, 3 * widths**power) == pytest.approx(power, abs=1e-12)
     with pytest.raises(ValueError, match="two different widths"):
         verdict.width_exponent([32, 32], [0.1, 0.2])
+    assert verdict.width_exponent([0.5, 1, 2], [8.0, 4.0, 2.0]) == pytest.approx(-1, abs=1e-12)
+    for wrong in (([0.0, 1.0], [1.0, 1.0]), ([1.0, 2.0], [1.0, 0.0])):
+        with pytest.raises(ValueError, match="needs numbers above 0"):
+            verdict.width_exponent(*wrong)
