@@ -115,6 +115,16 @@ def test_what_counts_as_determined_does_not_depend_on_the_unit_of_the_activities
     assert ranks[0] == ranks[1] > 4
 
 
+def test_what_counts_as_determined_does_not_depend_on_the_unit_of_the_weights():
+    z, ranks = np.random.default_rng(0).standard_normal((4, 3)), []
+    for W_std in (1.0, 1e-4):
+        net = Bottleneck(FullyConnected(1, "relu"), FullyConnected(1, "relu", W_std=W_std, b_std=0.0), 3)
+        f = ConditionalDraw(net, 2, np.random.default_rng(1))
+        f(z)
+        ranks.append(f.rank)
+    assert ranks[0] == ranks[1] > 4
+
+
 def test_conditional_draws_have_the_covariance_of_kernel_and_gradient(rng):
     net, z = architecture(2, upper=2), rng.standard_normal((2, 2))
     f0 = ConditionalDraw(net, 40_000, rng)

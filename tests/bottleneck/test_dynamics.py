@@ -83,8 +83,9 @@ def test_no_scale_of_the_step_changes_the_flow_at_small_steps(rng):
     assert 1.8 < ratio < 2.2  # Euler: the error halves with the step
 
 
+@pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize("method", ["memory", "tangent"])
-def test_test_points_equal_to_training_points_follow_them(method, rng):
+def test_test_points_equal_to_training_points_follow_them(method, centred, rng):
     X, Y = problem(rng)
     net = architecture()
     z0, f0 = draw(net, X, rng), draw_features(net, 1, 100, rng)
@@ -99,13 +100,14 @@ def test_test_points_equal_to_training_points_follow_them(method, rng):
         X_test=X[:3],
         z0_test=z0[:3],
         record_every=4,
-        centred=True,
+        centred=centred,
     )
     assert run.steps.tolist() == [0, 4, 8, 10] and len(run.history) == 11
     # at coinciding points the diagonal of the kernel is exact, off it there is rounding only
     np.testing.assert_allclose(run.test_outputs, run.outputs[:, :3], atol=1e-10)
     np.testing.assert_allclose(run.test_bottleneck, run.bottleneck[:, :3], atol=1e-10)
-    np.testing.assert_allclose(run.outputs[0], 0, atol=1e-14)
+    start = 0 if centred else f0(z0)[0]
+    np.testing.assert_allclose(run.outputs[0], start, atol=1e-13)
 
 
 @pytest.mark.parametrize("centred", [False, True])
@@ -135,6 +137,15 @@ def test_a_run_ends_at_the_first_loss_strictly_below_its_level_and_records_it(me
         found = run(net, X, Y, z0, f0, lr=0.1, n_steps=8, record_every=100, stop_below=level)
         assert found.steps.tolist() == [0, last]
         np.testing.assert_allclose(found.loss, whole.loss[[0, last]], rtol=1e-12)
+
+
+def test_a_memory_holds_as_many_points_as_it_is_taught(rng):
+    net = architecture()
+    upper = dynamics._Memory(net, lambda z: (np.zeros((len(z), 1)), np.zeros((len(z), 1, 3))), 1)
+    for part in (1024, 1, 1023, 5000):
+        upper.update(rng.standard_normal((part, 3)), rng.standard_normal((part, 1)))
+    assert upper.size == 7048 and len(upper.Z) == len(upper.chi) >= 7048
+    assert np.isfinite(upper.evaluate(rng.standard_normal((2, 3)))[0]).all()
 
 
 def test_label_scale_is_the_same_as_larger_labels_for_the_squared_loss(rng):

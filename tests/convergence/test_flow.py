@@ -202,6 +202,7 @@ def test_a_run_that_is_over_at_its_start_is_recorded_there():
         ({"times": []}, "times"),
         ({"times": [np.nan]}, "times"),
         ({"stop_ratio": -1.0}, "stop_ratio"),
+        ({"stop_ratio": 1.0}, "stop_ratio needs a number above 0 and below 1"),
         ({"y": np.full(8, np.nan)}, "finite"),
         ({"c": np.zeros(20)}, "output weights"),
         ({"gram": np.triu(np.ones((8, 8)))}, "symmetric"),

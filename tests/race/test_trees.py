@@ -42,6 +42,13 @@ def test_the_velocity_is_downhill_on_the_loss_of_the_listed_paths():
     assert slope == pytest.approx(-(tree.velocity(B) * way).sum(), rel=1e-7)
 
 
+def test_a_larger_time_constant_is_the_same_race_later():
+    tree = PathwayTree([[0, 0]], [[0, 0]], S, D)
+    once, slow = tree.solve(0.1, [0.0, 1.0, 2.0]), tree.solve(0.1, [0.0, 3.0, 6.0], tau=3.0)
+    np.testing.assert_allclose(slow.B, once.B, rtol=1e-7)
+    assert np.abs(once.B[1] - once.B[0]).max() > 1e-3
+
+
 def test_a_tree_of_one_level_is_the_routing_network():
     t = np.linspace(0, 60, 13)
     B = PathwayTree([[0] * 4], [[0] * 4], S, D).solve(0.1, t, rtol=1e-13, atol=1e-15).B
