@@ -235,10 +235,11 @@ def test_a_run_needs_eight_records_for_its_layers_and_no_rate_means_a_flow():
     }
 
 
-def test_modes_of_classes_are_those_of_probabilities_however_large_the_outputs():
+@pytest.mark.parametrize("size", [1.0, 1e3])
+def test_modes_of_classes_are_those_of_probabilities_however_large_the_outputs(size):
     pair, X, labels = [small(widths=(3, 4, 2), seed=k) for k in (0, 1)], normal(8, 3), np.array([0, 1] * 4)
     for net in pair:
-        net[-1].layer.weight.data *= 1e3
+        net[-1].layer.weight.data *= size
     found = diagnose(pair[0], pair[1:], (X, labels), rng=np.random.default_rng(0), loss="cross_entropy")
     outputs = torch.stack([torch.softmax(net(X), dim=1) for net in pair]).detach().numpy()
     told = modes.mode_course(X.numpy(), np.eye(2)[labels], outputs, [0.0, 1.0])

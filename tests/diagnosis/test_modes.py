@@ -58,7 +58,7 @@ def test_a_mode_is_half_learnt_at_the_record_of_one_half_and_between_records_on_
 
 
 def test_a_spread_needs_two_modes_that_were_not_there_at_the_start():
-    assert modes.spread([4.0, np.inf, 2.0]) == 2 and modes.spread([3.0, 3.0]) == 1
+    assert modes.spread([4.0, np.inf, 2.0]) == modes.spread([0.1, 0.2]) == 2 and modes.spread([3.0, 3.0]) == 1
     for half_times in ([2.0], [2.0, np.inf], [0.0, 1.0], [np.inf, np.inf]):
         assert modes.spread(half_times) is None
 

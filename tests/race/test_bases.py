@@ -188,18 +188,20 @@ def test_an_average_that_cancels_to_rounding_does_not_choose_the_bases():
     assert np.abs(bases.S[1]).max() < 1e-15
 
 
-def test_edges_of_one_input_node_get_vectors_of_one_sign_and_so_do_drives():
-    net = GatedGraph({"x": 2, "a": 2, "b": 2, "y": 2}, [("x", "a"), ("x", "b"), ("a", "y"), ("b", "y")])
+@pytest.mark.parametrize("values", [(2.0, 1.5, 1.0), (2.0, 2.0, 2.0)], ids=["three modes", "one mode thrice"])
+@pytest.mark.parametrize("together", [(0.3, 0.3, 0.3), (0.3, 0.3, 1.5e-10)], ids=["alike", "one hardly"])
+def test_edges_of_one_input_node_get_vectors_of_one_sign_and_so_do_drives(values, together):
+    net = GatedGraph({"x": 3, "a": 3, "b": 3, "y": 3}, [("x", "a"), ("x", "b"), ("a", "y"), ("b", "y")])
     # path 1 is asked for minus what path 0 is asked for, on the same inputs at the same time
     statistics = Correlations(
         net,
-        {0: np.diag([2.0, 1.0]), 1: np.diag([-1.0, -0.5])},
-        {(0, 0): np.eye(2), (1, 1): np.eye(2), (0, 1): 0.3 * np.eye(2)},
+        {0: np.diag(values), 1: -0.5 * np.diag(values)},
+        {(0, 0): np.eye(3), (1, 1): np.eye(3), (0, 1): np.diag(together)},
     )
     bases = diagonalise(statistics)
     np.testing.assert_allclose(bases.inputs["x->a"], bases.inputs["x->b"], atol=1e-14)
     np.testing.assert_allclose(bases.outputs["a->y"], bases.outputs["b->y"], atol=1e-14)
-    np.testing.assert_allclose(bases.S, [[2, 1], [-1, -0.5]], atol=1e-14)
+    np.testing.assert_allclose(bases.S, [values, -0.5 * np.array(values)], atol=1e-14)
 
 
 def test_what_a_tolerance_lets_pass_moves_the_weights_in_proportion_and_the_paths_by_its_square():
