@@ -64,6 +64,29 @@ def test_a_step_that_diverges_is_taken_again_smaller():
         known.descend(net, X, Y, lr=1e9, n_steps=50)
 
 
+def test_a_share_of_the_limit_of_stability_lies_between_nothing_and_all_of_it():
+    net, X, Y = small(), normal(6, 3), normal(6, 2, seed=1)
+    assert known.descend(net, X, Y, share=1.9, n_steps=1).lr > 0
+    for share in (0.0, 2.0):
+        for lr in (None, 0.1):
+            with pytest.raises(ValueError, match="share needs a number above 0 and below 2"):
+                known.descend(net, X, Y, share=share, lr=lr)
+
+
+def test_a_step_of_the_chain_is_the_formula_and_records_are_equal_times_apart():
+    net, X, Y, T, lr = filled(nn.Linear(2, 1, bias=False)), normal(5, 2), normal(5, 1, seed=1), 0.4, 0.03
+    options = dict(lr=lr, generator=torch.Generator().manual_seed(2))
+    ((time, last),) = known.langevin(net, X, Y, T, n_steps=1, n_records=1, **options)
+    W = net.weight.detach()
+    noise = torch.randn(1, 2, generator=torch.Generator().manual_seed(2), dtype=W.dtype)
+    expected = W - lr * ((X @ W.mT - Y).mT @ X + T * W) + (2 * T * lr) ** 0.5 * noise
+    assert time == lr and (last.weight - expected).abs().max() < 1e-14
+    times = [t for t, _ in known.langevin(net, X, Y, T, n_steps=10, n_records=4, **options)]
+    np.testing.assert_allclose(times, np.array([2, 5, 8, 10]) * lr)  # of 2.5, 5, 7.5 and 10 steps
+    times = [t for t, _ in known.langevin(net, X, Y, T, n_steps=3, n_records=3, **options)]
+    np.testing.assert_allclose(times, np.array([1, 2, 3]) * lr)
+
+
 def test_the_chain_samples_the_posterior_of_a_linear_map():
     net = filled(nn.Linear(2, 1, bias=False))
     X, Y = normal(5, 2), normal(5, 1, seed=1)

@@ -176,5 +176,26 @@ def test_balanced_neighbours_have_no_imbalance_and_descent_keeps_it_in_linear_ne
     assert layers.imbalance(square)["0.weight -> 1.weight"] < 1e-12
 
 
+def test_layers_of_zeros_have_no_imbalance_and_inputs_of_zeros_no_score():
+    net = nn.Sequential(
+        nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+    ).double()
+    with torch.no_grad():
+        net[0].weight.zero_(), net[1].weight.zero_()
+    assert list(layers.imbalance(net)) == ["1.weight -> 2.weight"]
+    last = copy.deepcopy(net)
+    with torch.no_grad():
+        last[0].weight.add_(1.0)
+    found = layers.layer_changes(net, last, torch.zeros(4, 3), np.ones((4, 3)), rng=np.random.default_rng(0))
+    assert found[0].blind == 0 and found[0].cosine == 0
+
+
+def test_a_convolution_may_have_one_filter():
+    layer = nn.Conv1d(2, 1, 3, bias=False, dtype=torch.float64)
+    x = normal(3, 2, 7)
+    told = layers._patches(layer, x) @ layer.weight.detach().flatten(1).mT
+    assert (told - layer(x).detach().movedim(1, -1).reshape(-1, 1)).abs().max() < 1e-12
+
+
 def test_matrices_that_do_not_follow_each_other_are_no_neighbours():
     assert layers.imbalance(known.convolutional(2, 1, generator=torch.Generator().manual_seed(0))) == {}
