@@ -102,6 +102,15 @@ def test_nan_is_blamed_on_the_argument_and_a_divergence_ends_at_once():
     with pytest.raises(Diverged, match="diverged at t=") as caught:
         lg.simulate_blocks(1e3 * W, 1e3 * c, T, 1.0, lr=0.5, block_time=1e4, strength=0.0, record_every=10**6)
     assert caught.value.time < 100
+    with pytest.raises(
+        Diverged
+    ) as caught:  # ten times as fast, so at a tenth of the time, in steps of its own
+        lg.simulate_blocks(
+            1e3 * W, 1e3 * c, T, 1.0, lr=0.05, block_time=1e4, strength=0.0, record_every=10**6
+        )
+    assert 0.05 < caught.value.time < 1 and caught.value.time / 0.05 == pytest.approx(
+        round(caught.value.time / 0.05)
+    )
 
 
 def test_two_steps_of_two_blocks_worked_by_hand():
