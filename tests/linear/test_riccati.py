@@ -75,6 +75,16 @@ def test_a_network_at_its_target_stays_there():
             riccati.kernel_distance(moments, reference)
 
 
+@pytest.mark.parametrize("imbalance", [-2.0, -0.3, 0.0, 0.3, 2.0])
+def test_the_second_layer_exceeds_the_first_by_the_imbalance(imbalance):
+    weights = riccati.lambda_balanced_weights(
+        (4, 4), imbalance, [0.5, 0.2, 0.1, 0.0], 4, np.random.default_rng(4)
+    )
+    difference = weights[1].T @ weights[1] - weights[0] @ weights[0].T
+    np.testing.assert_allclose(difference, imbalance * np.eye(4), atol=1e-13)
+    assert riccati.imbalance_of(weights)[0] == pytest.approx(imbalance, abs=1e-13)
+
+
 def test_weights_have_the_requested_imbalance_and_strengths():
     weights = riccati.lambda_balanced_weights((5, 7), -1.3, [0.5, 0.2], 2, np.random.default_rng(4))
     value, defect = riccati.imbalance_of(weights)
