@@ -158,10 +158,13 @@ def equivalent():
     """Return the listed mutants that mean the same: (module, line of code, change)."""
     if not EQUIVALENT.is_file():
         return set()
-    rows = (
-        line.split("|") for line in EQUIVALENT.read_text().splitlines() if line and not line.startswith("#")
-    )
-    return {tuple(part.strip() for part in row[:3]) for row in rows}
+    found = set()
+    for row in EQUIVALENT.read_text().splitlines():
+        if row and not row.startswith("#"):
+            module, rest = row.split("|", 1)
+            code, change, _ = rest.rsplit("|", 2)  # the code may have bars of its own
+            found.add((module.strip(), code.strip(), change.strip()))
+    return found
 
 
 def statement(text, line):

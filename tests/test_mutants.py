@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from mutants import files_of_tests, mutants, statement  # noqa: E402
+from mutants import ROOT, equivalent, files_of_tests, mutants, statement  # noqa: E402
 
 TEXT = '''\
 def f(x, y=2):
@@ -53,6 +53,18 @@ def test_a_mutant_differs_in_one_place_and_is_still_python():
 )
 def test_tolerances_settings_and_messages_are_left_alone(line):
     assert {change for _, change, _ in mutants(line)} <= {"> to >="}
+
+
+def test_every_mutant_listed_as_equivalent_is_one_of_its_module():
+    listed = {}
+    for module, code, change in equivalent():
+        listed.setdefault(module, set()).add((code, change))
+    assert len(listed) > 20
+    for module, rows in listed.items():
+        text = (ROOT / "gdln" / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8")
+        lines = text.splitlines()
+        made = {(lines[line - 1].strip(), change) for line, change, _ in mutants(text)}
+        assert not rows - made, module
 
 
 def test_default_values_of_fields_are_left_alone_and_what_a_class_computes_is_not():

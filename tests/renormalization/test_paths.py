@@ -30,6 +30,7 @@ def test_the_features_of_several_outputs_are_a_block_for_each():
     U = np.diag([1.0, 2.0, 3.0, 4.0])
     # of each output f U f times the diagonal 5: (1 + 8)/2 5 and (3 + 16)/2 5
     np.testing.assert_allclose(kernel.diagonal(U, [5.0], g[:1]), [22.5, 47.5], rtol=1e-15)
+    np.testing.assert_allclose(kernel.diagonal(U, [0.5], g[:1]), [2.25, 4.75], rtol=1e-15)
 
 
 def test_a_set_a_layer_is_told_from_one_set_for_all_layers():

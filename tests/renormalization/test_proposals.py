@@ -12,6 +12,7 @@ from gdln.renormalization.proposals import (
     Student,
     Wishart,
     _aims,
+    _covariance,
     _modes,
     fitted,
 )
@@ -187,3 +188,11 @@ def test_weights_sum_to_one_also_where_nothing_is_uncertain():
         np.testing.assert_allclose(plain, [0.1, 0.2, 0.3, 0.4], rtol=1e-12)
         expected = [0.25] * 4 if not size.any() else [0, 0.5, 0, 0.5]
         np.testing.assert_allclose(uncertain, expected, rtol=1e-12)
+
+
+def test_curvature_is_that_of_central_differences():
+    def log_density(x):  # beside the mode the cubic terms would be seen
+        return -0.5 * x @ np.array([[2.0, 0.5], [0.5, 1.0]]) @ x + 50 * (x[0] ** 3 + x[0] ** 2 * x[1])
+
+    expected = np.linalg.inv([[2.0, 0.5], [0.5, 1.0]])
+    np.testing.assert_allclose(_covariance(log_density, np.zeros(2)), expected, rtol=1e-5)

@@ -55,6 +55,22 @@ def test_a_singular_kernel_is_refused_without_noise_with_its_rank_and_no_width_a
         solve_linear(np.eye(2), np.ones(2), widths=[], sigma2=1.0)
 
 
+def test_the_average_has_a_value_at_any_width_above_zero():
+    for width in (0.5, 1.0):
+        found = log_average_meijer(1.3, 4, [width], 0.8)
+        assert found == pytest.approx(log_average_quadrature(1.3, 4, width, 0.8), rel=1e-7)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_kernel_of_zero_leaves_the_prior_as_the_smallest_ones_do(depth):
+    zero, small = (
+        solve_linear(K0, np.ones(3), widths=[4.0] * depth, sigma2=0.7, temperature=0.5)
+        for K0 in (np.zeros((3, 3)), 1e-30 * np.eye(3))
+    )
+    assert zero.scale == pytest.approx(0.7**depth, rel=1e-12) == small.scale
+    assert zero.action == pytest.approx(small.action, rel=1e-12)
+
+
 def test_at_infinite_depth_the_scale_ends_where_its_margin_does():
     assert depth_limit(0.5, 1.0, 2.0) == np.inf and depth_limit(0.25, 1.0, 2.0) == np.inf
     assert depth_limit(0.75, 1.0, 2.0) == pytest.approx(3, rel=1e-14)
