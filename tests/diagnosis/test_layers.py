@@ -195,6 +195,8 @@ def test_a_convolution_may_have_one_filter():
     x = normal(3, 2, 7)
     told = layers._patches(layer, x) @ layer.weight.detach().flatten(1).mT
     assert (told - layer(x).detach().movedim(1, -1).reshape(-1, 1)).abs().max() < 1e-12
+    patches = layers._patches(layer, x[:1])  # of one sample
+    assert (layers._patch_gram(layer, x[:1]) - patches.mT @ patches).abs().max() < 1e-12
 
 
 def test_matrices_that_do_not_follow_each_other_are_no_neighbours():

@@ -258,6 +258,18 @@ def test_the_gaps_to_the_limit_of_infinite_width_are_relative_to_it():
         assert found.measures[f"{name}_gap"] == pytest.approx(away / np.linalg.norm(told[name]), rel=1e-9)
 
 
+def test_the_distance_from_the_process_is_that_of_two_halves_of_the_second_half_of_a_chain():
+    models, X, Y = [small(widths=(3, 9, 1), seed=k) for k in range(13)], normal(4, 3), normal(4, 1, seed=1)
+    limit = FullyConnected(1, "relu")
+    found = diagnose(
+        models[0], models[1:], (X, Y), rng=np.random.default_rng(0), infinite=limit, temperature=0.3
+    )
+    told = bayes.infinite_width(limit, X.numpy(), Y.numpy(), X.numpy(), temperature=0.3)["nngp"]
+    outputs = np.stack([net(X).detach().numpy() for net in models[6:]])
+    expected = bayes.process_distance(outputs[:3].mean(axis=0), outputs[3:].mean(axis=0), told)
+    assert found.measures["process"] == pytest.approx(expected, rel=1e-9)
+
+
 def test_the_middle_of_a_run_is_where_half_of_its_time_is_over():
     models, X, Y = [small(widths=(3, 4, 1), seed=k) for k in range(10)], normal(6, 3), normal(6, 1, seed=1)
     times = [1.0, 2, 3, 4, 5, 6, 14, 19, 40]  # from the first model at zero: half is at 20, and at record 8

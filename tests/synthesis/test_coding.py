@@ -158,6 +158,12 @@ def test_the_share_of_a_neuron_is_its_readout_times_its_activity():
     assert found.participation == pytest.approx(30**2 / (10 * (12**2 + 10**2 + 8**2)), rel=1e-12)
 
 
+def test_half_of_the_outputs_counts_what_neurons_take_away():
+    # the outputs are 1 + 1 + 1 - 1.5 = 1.5, of which the first neuron makes more than half
+    a, phi = np.array([[1.0], [1.0], [1.0], [-1.5]]), np.tile([0.5, 1.5], (4, 1))
+    assert coding.code_statistics(a, phi, [0, 0]).half == 0.25
+
+
 def test_a_label_without_readout_is_refused():
     a, phi = np.ones((3, 2)), np.ones((3, 4))
     np.testing.assert_allclose(coding.own_outputs(a, phi, [0, 1, 1, 0]), 1)

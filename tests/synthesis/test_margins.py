@@ -19,6 +19,12 @@ def two_ways(c):
     return np.array([[[1.0, 0.0], [0.0, 1.0]], [[c, 0.0], [c, 0.0]]])
 
 
+def test_a_point_on_all_planes_is_on_their_upper_sides_and_rows_of_zeros_have_no_margin():
+    gates = margins.private_gates(np.zeros((1, 2)), 3, np.random.default_rng(0), 2)
+    np.testing.assert_array_equal(gates, np.tile([0.0, 0, 0, 1], (3, 1, 1)))
+    assert margins._machine(np.array([[1.0, 2.0], [0.0, 0.0]]), np.array([1.0, -1.0])) == (None, None)
+
+
 def test_a_unit_has_at_most_ten_planes():
     assert margins.private_gates(np.eye(2), 1, np.random.default_rng(0), 10).shape == (1, 2, 1024)
     with pytest.raises(ValueError, match="n_planes needs a whole number"):

@@ -78,6 +78,12 @@ def test_maps_between_records_are_those_of_the_run_and_outside_there_are_none():
         measures.maps_at(run, [2.1])
 
 
+def test_two_times_are_enough_and_one_is_not():
+    np.testing.assert_array_equal(measures.rising([0.0, 1.0]), [0, 1])
+    with pytest.raises(ValueError, match="times needs two or more that increase"):
+        measures.rising([1.0])
+
+
 def test_times_have_to_rise():
     for wrong in ([0.0], [0.0, 0.0], [1.0, 0.5]):
         with pytest.raises(ValueError, match="times"):

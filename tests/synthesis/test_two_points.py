@@ -139,6 +139,12 @@ def test_a_pair_lies_on_a_straight_line_whose_slope_is_the_ratio_of_the_rates():
         pairs.straightness(np.ones(5), np.linspace(0, 1, 5))
 
 
+@pytest.mark.parametrize("h, y", [([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]), ([2.0, 2.0, 2.0], [1.0, 2.0, 3.0])])
+def test_a_line_needs_distances_that_change(h, y):
+    with pytest.raises(ValueError, match="h needs distances that change"):
+        pairs.straightness(h, y)
+
+
 def test_a_start_that_no_two_vectors_have_is_refused_and_one_at_the_bound_is_not():
     times = [0.0, 1.0]
     pairs.solve_pair(1.0, 4.0, 4.0 - 2 * 0.5, 1.0, 0.25, 1.0, 1.0, times)  # outputs along the targets
