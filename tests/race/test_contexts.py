@@ -163,3 +163,17 @@ def test_every_context_asks_for_each_leaf_once_and_pairs_the_items_in_its_own_wa
         assert [(i, j) for i in range(4) for j in range(i + 1, 4) if similar[i, j] > similar.min()] == pairs[
             c
         ]
+
+
+def test_gates_are_those_of_all_seeds_or_of_each():
+    task = contexts.items_in_contexts(2)
+    W1, W2 = layers(task, 3, n_seeds=3)
+    gates = np.random.default_rng(1).integers(0, 2, (3, len(task.X), 3)).astype(float)
+    run = contexts.simulate_gates(W1, W2, gates, task, 0.1, 2).loss
+    for seed in range(3):
+        alone = contexts.simulate_gates(W1[[seed]], W2[[seed]], gates[seed], task, 0.1, 2).loss
+        np.testing.assert_allclose(run[seed], alone[0], rtol=1e-12)
+    shared = [contexts.simulate_gates(W1, W2, g, task, 0.1, 2).loss for g in (gates[0], gates[:1])]
+    np.testing.assert_allclose(*shared, rtol=1e-12)
+    with pytest.raises(ValueError, match="gates needs gates of 3 seeds"):
+        contexts.simulate_gates(W1, W2, gates[:2], task, 0.1, 2)
