@@ -139,7 +139,7 @@ def test_a_ridge_below_the_rounding_of_the_stored_kernel_is_said_and_needs_none_
 
     with pytest.raises(
         Diverged,
-        match=r"more than \d{1,3} products: .* residual is .* and 1.0e-08 is asked for; .* or store=False",
+        match=r"residual is .* and 1.0e-08 is asked for; .* or store=False",
     ):
         solve_iteratively(large, X, y, 1e-3, rng=np.random.default_rng(0), rank=1)
     with pytest.raises(Diverged, match="more than 3 products"):
